@@ -1,0 +1,192 @@
+package stack
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gopkg.in/yaml.v3"
+
+	"sample-python-arm64-lambda/bundle"
+)
+
+const project = "sample-python-arm64-lambda"
+
+// noResources fails the test when a resource is registered: the configuration is read before any.
+type noResources struct{ t *testing.T }
+
+func (n noResources) NewResource(a pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	n.t.Errorf("resource %s was registered", a.TypeToken)
+	return "", nil, nil
+}
+
+func (n noResources) Call(a pulumi.MockCallArgs) (resource.PropertyMap, error) {
+	n.t.Errorf("function %s was called", a.Token)
+	return nil, nil
+}
+
+// load reads settings under the engine's environment for the configuration.
+func load(t *testing.T, config map[string]string, secret ...string) (s *Settings, err error) {
+	t.Helper()
+	full := map[string]string{"aws:region": "ap-northeast-1"}
+	for k, v := range config {
+		full[project+":"+k] = v
+	}
+	text, err := json.Marshal(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PULUMI_CONFIG", string(text))
+	runErr := pulumi.RunErr(func(ctx *pulumi.Context) error {
+		s, err = Load(ctx)
+		return nil
+	}, pulumi.WithMocks(project, "dev", noResources{t}), func(info *pulumi.RunInfo) {
+		info.Config = full
+		for _, k := range secret {
+			info.ConfigSecretKeys = append(info.ConfigSecretKeys, project+":"+k)
+		}
+	})
+	if runErr != nil {
+		t.Fatal(runErr)
+	}
+	return s, err
+}
+
+func TestDefaultsAreTheSamples(t *testing.T) {
+	s, err := load(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.FunctionName != project+"-dev" || s.Handler != "main.handler" || s.Target.String() != "python3.11 on arm64" ||
+		s.Builder != bundle.Auto || s.MemorySize != 256 || s.Timeout != 10 || s.LogRetentionDays != 30 {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestValuesAreRead(t *testing.T) {
+	s, err := load(t, map[string]string{
+		"functionName": "f", "runtime": "python3.13", "architecture": "x86_64", "memorySize": "512", "timeout": "30",
+		"exclude": `["tests", "*.md"]`, "environment": `{"LEVEL": "debug"}`, "builder": "wheels", "logRetentionDays": "7",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.FunctionName != "f" || s.Target.String() != "python3.13 on x86_64" || s.MemorySize != 512 || s.Timeout != 30 ||
+		len(s.Exclude) != 2 || s.Environment["LEVEL"] != pulumi.String("debug") || s.Builder != bundle.Wheels || s.LogRetentionDays != 7 {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestASecretEnvironmentStaysSecret(t *testing.T) {
+	s, err := load(t, map[string]string{"environment": `{"TOKEN": "x1"}`}, "environment")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, ok := s.Environment["TOKEN"].(pulumi.StringOutput); !ok || !pulumi.IsSecret(out) {
+		t.Errorf("got %T, want a secret output", s.Environment["TOKEN"])
+	}
+}
+
+func TestWrongValuesAreRefusedWithWhatIsAllowed(t *testing.T) {
+	for _, c := range []struct{ key, value, want string }{
+		{"memorySize", "64", "got 64, want 128 to 10240 MB"},
+		{"memorySize", "10241", "got 10241, want 128 to 10240 MB"},
+		{"memorySize", "much", `got "much", want a whole number`},
+		{"timeout", "0", "got 0, want 1 to 900 seconds"},
+		{"timeout", "901", "got 901, want 1 to 900 seconds"},
+		{"logRetentionDays", "8", "got 8, want one of 1 3 5 7 14"},
+		{"functionName", "a b", "want 1 to 64 letters"},
+		{"functionName", strings.Repeat("a", 65), "want 1 to 64 letters"},
+		{"handler", "main", "want MODULE.FUNCTION"},
+		{"runtime", "python3.8", `got "python3.8", want one of python3.9`},
+		{"architecture", "arm", `architecture: got "arm"`},
+		{"builder", "pip", "want auto, wheels or docker"},
+		{"environment", `{"AWS_REGION": "x"}`, `got "AWS_REGION", want a name that Lambda does not set itself`},
+		{"environment", `{"1X": "x"}`, "starts with a letter"},
+		{"environment", `[1]`, "want a list or map of the kind"},
+		{"exclude", `"x"`, "want a list or map of the kind"},
+		{"memorysize", "512", "memorysize: not a key of this program"},
+	} {
+		t.Run(c.key+"="+c.value, func(t *testing.T) {
+			_, err := load(t, map[string]string{c.key: c.value})
+			if err == nil {
+				t.Fatal("got no error")
+			}
+			if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.key) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
+	_, err := load(t, map[string]string{"memorySize": "1", "timeout": "0", "hanlder": "x"})
+	for _, want := range []string{"memorySize", "timeout", "hanlder"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s in it", err, want)
+		}
+	}
+}
+
+// TestPulumiYAMLDescribesEveryKey holds the schema that users read against the keys that the program reads.
+func TestPulumiYAMLDescribesEveryKey(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "Pulumi.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Config map[string]struct {
+			Type, Description string
+			Default           any
+		}
+	}
+	if err := yaml.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	defaults := map[string]string{}
+	for _, key := range keys {
+		c, ok := schema.Config[key]
+		if !ok || c.Type == "" || c.Description == "" || c.Default == nil {
+			t.Errorf("Pulumi.yaml: %s lacks type, description or default", key)
+			continue
+		}
+		value, err := json.Marshal(c.Default)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if defaults[key] = string(value); c.Type == "string" {
+			defaults[key] = c.Default.(string)
+		}
+	}
+	if len(schema.Config) != len(keys) {
+		t.Errorf("Pulumi.yaml has %d keys, the program reads %d", len(schema.Config), len(keys))
+	}
+	explicit, err := load(t, defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	implicit, err := load(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := dump(t, explicit), dump(t, implicit); a != b {
+		t.Errorf("Pulumi.yaml's defaults give\n%s\nthe program's own\n%s", a, b)
+	}
+}
+
+func dump(t *testing.T, s *Settings) string {
+	t.Helper()
+	c := *s
+	if len(c.Exclude) == 0 {
+		c.Exclude = nil
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,54 @@
+// The program: one Python Lambda function for arm64, from the configuration of a stack.
+package main
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"sample-python-arm64-lambda/bundle"
+	"sample-python-arm64-lambda/internal/stack"
+	"sample-python-arm64-lambda/pythonfunction"
+)
+
+// program deploys the function that the stack's configuration describes: what is wrong with the configuration or the
+// bundle is told before anything is registered.
+func program(ctx *pulumi.Context) error {
+	s, err := stack.Load(ctx)
+	if err != nil {
+		return err
+	}
+	args := &pythonfunction.Args{
+		FunctionName: s.FunctionName,
+		Bundle: bundle.Spec{
+			Target:       s.Target,
+			Requirements: s.Requirements,
+			Source:       s.Source,
+			Exclude:      s.Exclude,
+			Handler:      s.Handler,
+			Builder:      s.Builder,
+			Image:        s.Image,
+		},
+		Options:          bundle.Options{CacheDir: s.CacheDir},
+		OutputDir:        s.OutputDir,
+		MemorySize:       s.MemorySize,
+		Timeout:          s.Timeout,
+		Environment:      s.Environment,
+		LogRetentionDays: s.LogRetentionDays,
+		LiveVersion:      s.LiveVersion,
+	}
+	if s.SmokeTest != nil {
+		args.SmokeTest = &pythonfunction.SmokeTest{Event: s.SmokeTest.Event, Expect: s.SmokeTest.Expect}
+	}
+	if s.Registry != "" {
+		args.Registry = &pythonfunction.Registry{Repository: s.Registry}
+	}
+	function, err := pythonfunction.New(ctx, "function", args)
+	if err != nil {
+		return err
+	}
+	ctx.Export("functionName", function.FunctionName)
+	ctx.Export("functionArn", function.FunctionArn)
+	ctx.Export("aliasArn", function.AliasArn)
+	ctx.Export("version", function.Version)
+	ctx.Export("bundle", function.Bundle)
+	return nil
+}

@@ -1,0 +1,136 @@
+package pythonfunction
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"sample-python-arm64-lambda/bundle"
+)
+
+// maxDirectUpload is AWS Lambda's quota for a zip in a request, in bytes
+// (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+const maxDirectUpload = 52_428_800
+
+// code is a function's zip on its way: made at once, or once the image resource that it comes from is known.
+type code struct {
+	args    *Args
+	opts    bundle.Options
+	zip     string           // where the zip goes
+	made    *bundle.Manifest // nil where a docker image comes first
+	context *bundle.Context  // of that image
+}
+
+// prepare does what can be done before anything is registered: the whole zip, unless the docker builder is to make the
+// dependencies.
+func prepare(ctx *pulumi.Context, args *Args) (*code, error) {
+	dir := args.OutputDir
+	if dir == "" {
+		dir = "dist"
+	}
+	c := &code{args: args, opts: args.Options, zip: filepath.Join(dir, args.FunctionName+".zip")}
+	if c.opts.Progress == nil {
+		c.opts.Progress = func(line string) { _ = ctx.Log.Info(line, &pulumi.LogArgs{Ephemeral: true}) }
+	}
+	spec := args.Bundle
+	if spec.Image != "" || spec.Builder != bundle.Docker {
+		err := c.build(ctx, spec)
+		var none *bundle.NoWheelError
+		if err == nil || spec.Builder == bundle.Wheels || !errors.As(err, &none) {
+			return c, err
+		}
+		if err := ctx.Log.Info(fmt.Sprintf("auto: %s has no usable wheel for %s, so docker builds the dependencies", none.Requirement, none.Target), nil); err != nil {
+			return nil, err
+		}
+	}
+	return c, c.stage(ctx, filepath.Join(dir, "context", args.FunctionName))
+}
+
+// build makes the zip without the engine.
+func (c *code) build(ctx *pulumi.Context, spec bundle.Spec) error {
+	deps, err := bundle.Resolve(ctx.Context(), spec, c.opts)
+	if err != nil {
+		return err
+	}
+	c.made, err = c.overlay(ctx.Context(), deps)
+	return err
+}
+
+// stage writes the docker context, and finds out whether the daemon can build it. With a registry the image may be
+// there already, so only a daemon is needed.
+func (c *code) stage(ctx *pulumi.Context, dir string) (err error) {
+	shared := c.args.Registry != nil
+	if c.context, err = bundle.Stage(c.args.Bundle, dir, shared, c.opts); err != nil {
+		return err
+	}
+	if c.context.Cached() || ctx.RunningWithMocks() {
+		return nil
+	}
+	err = c.context.Preflight(ctx.Context())
+	if err != nil && shared {
+		return ctx.Log.Warn("if the image is not in the registry yet: "+err.Error(), nil)
+	}
+	return err
+}
+
+// overlay lays the sources over the dependencies and writes the zip.
+func (c *code) overlay(ctx context.Context, deps *bundle.Dependencies) (*bundle.Manifest, error) {
+	m, err := deps.Bundle(ctx, c.args.Bundle, c.zip, c.opts)
+	if err != nil {
+		return nil, err
+	}
+	if m.ZippedBytes > maxDirectUpload {
+		return nil, &bundle.Error{
+			What: fmt.Sprintf("the zip has %d bytes, and Lambda takes %d in an upload", m.ZippedBytes, maxDirectUpload),
+			Cure: "leave packages out, or files by exclude",
+		}
+	}
+	return m, nil
+}
+
+// manifest returns the zip's *bundle.Manifest, registering the image that it comes from where there is one.
+func (c *code) manifest(ctx *pulumi.Context, name string, parent pulumi.Resource) (pulumi.Output, error) {
+	if c.made != nil {
+		return pulumi.ToOutput(pulumi.String(c.made.SHA256)).ApplyT(func(any) *bundle.Manifest { return c.made }), nil
+	}
+	image, err := newImage(ctx, name, c, parent)
+	if err != nil {
+		return nil, err
+	}
+	return image.RepoDigest.ApplyT(func(digest string) (*bundle.Manifest, error) {
+		deps, err := c.context.Resolve(ctx.Context(), digest, c.opts)
+		if err != nil {
+			return nil, err
+		}
+		return c.overlay(ctx.Context(), deps)
+	}), nil
+}
+
+// archivePath returns the zip's path as the engine resolves it, from the project's folder, so that the state holds no
+// path of one machine.
+func archivePath(ctx *pulumi.Context, zip string) (string, error) {
+	abs, err := filepath.Abs(zip)
+	if err != nil {
+		return "", err
+	}
+	root := ctx.RootDirectory()
+	if root == "" {
+		return abs, nil
+	}
+	if rel, err := filepath.Rel(root, abs); err == nil {
+		return filepath.ToSlash(rel), nil
+	}
+	return abs, nil // another drive
+}
+
+// describe returns the bundle as an output of the component.
+func describe(m *bundle.Manifest) map[string]any {
+	packages := map[string]any{}
+	for _, p := range m.Packages {
+		packages[p.Name] = p.Version
+	}
+	return map[string]any{"sha256": m.SHA256, "zippedBytes": m.ZippedBytes, "unzippedBytes": m.UnzippedBytes, "packages": packages}
+}

@@ -1,0 +1,143 @@
+// Package pythonfunction is a Pulumi component for a Python Lambda function: bundled for its architecture on any host,
+// verified before anything is registered, with a role and a log group of its own.
+package pythonfunction
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"sample-python-arm64-lambda/bundle"
+	"sample-python-arm64-lambda/bundle/target"
+)
+
+// Type is the component's type token.
+const Type = "python-lambda:index:PythonFunction"
+
+// Args says what the function is made of and how it runs. Fields without a word about it are required.
+type Args struct {
+	// FunctionName is the function's name on AWS.
+	FunctionName string
+	// Bundle says what goes into the zip; its Target is the function's runtime and architecture.
+	Bundle bundle.Spec
+	// Options are the bundler's, where its cache is for instance.
+	Options bundle.Options
+	// OutputDir is the folder that gets the zip, "dist" where it is empty.
+	OutputDir string
+	// Registry keeps the image of the docker builder; optional.
+	Registry *Registry
+	// MemorySize is in MB; 0 is Lambda's own default, 128.
+	MemorySize int
+	// Timeout is in seconds; 0 is Lambda's own default, 3.
+	Timeout int
+	// Environment holds the function's variables; optional.
+	Environment pulumi.StringMapInput
+	// LogRetentionDays is how long the logs are kept; 0 keeps them for ever.
+	LogRetentionDays int
+	// SmokeTest is what a new version has to pass before it gets traffic; nil for none.
+	SmokeTest *SmokeTest
+	// LiveVersion pins alias live to a version, which rolls back; empty for the newest.
+	LiveVersion string
+	// Tags are put on every resource; optional.
+	Tags pulumi.StringMapInput
+}
+
+// PythonFunction is a deployed function. The resources it is made of are its children.
+type PythonFunction struct {
+	pulumi.ResourceState
+
+	Role     *iam.Role
+	LogGroup *cloudwatch.LogGroup
+	Function *lambda.Function
+	Alias    *lambda.Alias
+
+	FunctionName pulumi.StringOutput `pulumi:"functionName"`
+	FunctionArn  pulumi.StringOutput `pulumi:"functionArn"`
+	// AliasArn is what callers and triggers should name.
+	AliasArn pulumi.StringOutput `pulumi:"aliasArn"`
+	// Version is the newest version, and the one that AliasArn leads to unless LiveVersion says otherwise.
+	Version pulumi.StringOutput `pulumi:"version"`
+	// Bundle has the digest, sizes in bytes and packages of the zip.
+	Bundle pulumi.MapOutput `pulumi:"bundle"`
+}
+
+// New bundles the function and registers it and what it needs, named after name. A bundle that would not load is an
+// error before anything is registered; where the docker builder makes the dependencies, their image is registered first.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*PythonFunction, error) {
+	c, err := prepare(ctx, args)
+	if err != nil {
+		return nil, fmt.Errorf("bundling function %q: %w", args.FunctionName, err)
+	}
+	f := &PythonFunction{}
+	if err := ctx.RegisterComponentResource(Type, name, f, opts...); err != nil {
+		return nil, err
+	}
+	manifest, err := c.manifest(ctx, name, f)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.register(ctx, name, args, manifest); err != nil {
+		return nil, err
+	}
+	f.FunctionName, f.FunctionArn, f.AliasArn, f.Version = f.Function.Name, f.Function.Arn, f.Alias.Arn, f.Function.Version
+	f.Bundle = manifest.ApplyT(func(v any) map[string]any { return describe(v.(*bundle.Manifest)) }).(pulumi.MapOutput)
+	return f, ctx.RegisterResourceOutputs(f, pulumi.Map{
+		"functionName": f.FunctionName, "functionArn": f.FunctionArn, "aliasArn": f.AliasArn, "version": f.Version, "bundle": f.Bundle,
+	})
+}
+
+// register creates the children: logs before the function, so that Lambda does not make them without retention.
+func (f *PythonFunction) register(ctx *pulumi.Context, name string, args *Args, manifest pulumi.Output) (err error) {
+	parent := pulumi.Parent(f)
+	retention := pulumi.IntPtrInput(nil)
+	if args.LogRetentionDays > 0 {
+		retention = pulumi.Int(args.LogRetentionDays)
+	}
+	f.LogGroup, err = cloudwatch.NewLogGroup(ctx, name+"-logs", &cloudwatch.LogGroupArgs{
+		Name: pulumi.String("/aws/lambda/" + args.FunctionName), RetentionInDays: retention, Tags: args.Tags,
+	}, parent)
+	if err != nil {
+		return err
+	}
+	policy, err := f.registerRole(ctx, name, args, parent)
+	if err != nil {
+		return err
+	}
+	archive := manifest.ApplyT(func(v any) (pulumi.Archive, error) {
+		m := v.(*bundle.Manifest)
+		path, err := archivePath(ctx, m.Path)
+		return pulumi.NewFileArchive(path), err
+	}).(pulumi.ArchiveOutput)
+	spec := args.Bundle
+	if spec.Target == (target.Target{}) {
+		spec.Target = target.Default
+	}
+	functionArgs := &lambda.FunctionArgs{
+		Name:          pulumi.String(args.FunctionName),
+		Role:          f.Role.Arn,
+		Runtime:       pulumi.String(spec.Target.Runtime.Name),
+		Architectures: pulumi.StringArray{pulumi.String(spec.Target.Arch)},
+		Handler:       pulumi.String(spec.Handler),
+		Code:          archive,
+		LoggingConfig: &lambda.FunctionLoggingConfigArgs{LogFormat: pulumi.String("Text"), LogGroup: f.LogGroup.Name},
+		Publish:       pulumi.Bool(true),
+		Tags:          args.Tags,
+	}
+	if args.MemorySize > 0 {
+		functionArgs.MemorySize = pulumi.Int(args.MemorySize)
+	}
+	if args.Timeout > 0 {
+		functionArgs.Timeout = pulumi.Int(args.Timeout)
+	}
+	if args.Environment != nil {
+		functionArgs.Environment = &lambda.FunctionEnvironmentArgs{Variables: args.Environment}
+	}
+	f.Function, err = lambda.NewFunction(ctx, name+"-function", functionArgs, parent, pulumi.DependsOn([]pulumi.Resource{policy}))
+	if err != nil {
+		return err
+	}
+	return f.registerAlias(ctx, name, args, parent)
+}

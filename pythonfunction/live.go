@@ -1,0 +1,80 @@
+package pythonfunction
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// aliasName is the alias that callers use. It only ever points at a version that passed its smoke test.
+const aliasName = "live"
+
+// SmokeTest is an invocation of each new version, before any caller gets it.
+type SmokeTest struct {
+	// Event is the JSON event that the version is invoked with.
+	Event json.RawMessage
+	// Expect is the JSON value that it has to return; nil accepts whatever it returns without an error.
+	Expect json.RawMessage
+}
+
+// check compares what a version returned with what was expected, as JSON values.
+func (s *SmokeTest) check(version, result string) error {
+	if s.Expect == nil {
+		return nil
+	}
+	var got, want any
+	if err := json.Unmarshal([]byte(result), &got); err != nil {
+		return fmt.Errorf("the smoke test of version %s returned %q, which is not JSON: %w", version, result, err)
+	}
+	if err := json.Unmarshal(s.Expect, &want); err != nil {
+		return fmt.Errorf("reading the smoke test's expected result: %w", err)
+	}
+	if reflect.DeepEqual(got, want) {
+		return nil
+	}
+	return fmt.Errorf("the smoke test of version %s failed, and alias %q was not moved to it:\n  got  %s\n  want %s\n"+
+		"  cure: correct the function, or smokeTest.expect in the stack's configuration", version, aliasName, compact([]byte(result)), compact(s.Expect))
+}
+
+func compact(text []byte) string {
+	var out bytes.Buffer
+	if json.Compact(&out, text) != nil {
+		return string(text)
+	}
+	return out.String()
+}
+
+// registerAlias invokes the new version and then, and only then, points the alias at it. A version that fails, returns
+// an error or something unexpected stops the update: what comes after depends on it.
+func (f *PythonFunction) registerAlias(ctx *pulumi.Context, name string, args *Args, parent pulumi.ResourceOption) error {
+	version := f.Function.Version
+	if test := args.SmokeTest; test != nil {
+		event := "{}"
+		if test.Event != nil {
+			event = compact(test.Event)
+		}
+		invocation, err := lambda.NewInvocation(ctx, name+"-smoke-test", &lambda.InvocationArgs{
+			FunctionName: f.Function.Name, Qualifier: version, Input: pulumi.String(event),
+		}, parent)
+		if err != nil {
+			return err
+		}
+		version = pulumi.All(version, invocation.Result).ApplyT(func(v []any) (string, error) {
+			return v[0].(string), test.check(v[0].(string), v[1].(string))
+		}).(pulumi.StringOutput)
+	}
+	alias := &lambda.AliasArgs{
+		Name: pulumi.String(aliasName), FunctionName: f.Function.Name, FunctionVersion: version,
+		Description: pulumi.String("The version that callers get"),
+	}
+	if args.LiveVersion != "" {
+		alias.FunctionVersion = pulumi.String(args.LiveVersion)
+	}
+	var err error
+	f.Alias, err = lambda.NewAlias(ctx, name+"-live", alias, parent)
+	return err
+}
