@@ -228,7 +228,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"no wheel for the target", "pywin32==306\n", nil, nil, []string{"pywin32==306 has no wheel for python3.11 on arm64", "win_amd64", "cure: use the docker builder"}},
 		{"wheels, but for other Pythons", "numpy==1.21.0\n", nil, nil, []string{"numpy==1.21.0 has no wheel for python3.11 on arm64", "wheels for other platforms or Pythons", "cure:"}},
 		{"a line that is no requirement", "what is this\n", nil, nil, []string{"a line that is not a requirement", "what is this"}},
-		{"requirements missing", fine, nil, func(t *testing.T, s *bundle.Spec, _ *bundle.Options) { s.Requirements += ".none" }, []string{"requirements.txt.none", "does not exist", "cure:"}},
+		{"requirements missing", fine, nil, func(_ *testing.T, s *bundle.Spec, _ *bundle.Options) { s.Requirements += ".none" }, []string{"requirements.txt.none", "does not exist", "cure:"}},
 		{"source missing", fine, nil, func(_ *testing.T, s *bundle.Spec, _ *bundle.Options) { s.Source += "none" }, []string{"srcnone", "does not exist", "cure:"}},
 		{"source empty", fine, nil, func(_ *testing.T, s *bundle.Spec, _ *bundle.Options) { s.Exclude = []string{"*.py"} }, []string{"has no file", "cure:"}},
 		{"the handler's module is missing", fine, nil, func(_ *testing.T, s *bundle.Spec, _ *bundle.Options) { s.Handler = "other.handler" }, []string{"other.py"}},

@@ -96,7 +96,7 @@ func Build(ctx context.Context, spec Spec, out string, opts Options) (*Manifest,
 	if err != nil {
 		return nil, err
 	}
-	m, err := deps.Bundle(ctx, spec, out, opts)
+	m, err := deps.Bundle(ctx, spec, out)
 	if err != nil {
 		return nil, err
 	}

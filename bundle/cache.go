@@ -80,14 +80,14 @@ func (c cache) load(key string) (*entry, error) {
 // endBytes is the size of the zip format's end record without a comment.
 const endBytes = 22
 
-// build makes the entry of key from the tree that make yields, in a work folder that is gone afterwards.
-func (c cache) build(ctx context.Context, key string, opts Options, make func(work string) (tree, error)) (*entry, error) {
+// build makes the entry of key from the tree that fill makes, in a work folder that is gone afterwards.
+func (c cache) build(ctx context.Context, key string, opts Options, fill func(work string) (tree, error)) (*entry, error) {
 	work, err := c.workFolder()
 	if err != nil {
 		return nil, &Error{What: fmt.Sprintf("the cache folder %q cannot be written", c.dir), Cure: "name another one with -cache (BUNDLE_CACHE_DIR for the program)", Err: err}
 	}
 	defer os.RemoveAll(work) //nolint:errcheck // swept by a later build where it stays
-	made, err := make(work)
+	made, err := fill(work)
 	if err != nil {
 		return nil, err
 	}

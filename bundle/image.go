@@ -111,7 +111,7 @@ func extractImage(ctx context.Context, ref string, t target.Target, dir string, 
 func untar(r *tar.Reader, dir string) error {
 	for {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -3,6 +3,7 @@ package bundle
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -52,7 +53,7 @@ func newFileMember(name, file string) (member, error) {
 	}
 	magic := make([]byte, 4)
 	n, err := io.ReadFull(f, magic)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return member{}, err
 	}
 	return member{name: name, size: info.Size(), path: file, mode: modeOf(magic[:n])}, nil

@@ -16,7 +16,7 @@ import (
 
 // Bundle lays the sources of spec over the dependencies and writes the verified zip to out. Only the sources are read,
 // scanned, deflated and hashed: the dependencies' part is copied as it is.
-func (d *Dependencies) Bundle(ctx context.Context, spec Spec, out string, opts Options) (*Manifest, error) {
+func (d *Dependencies) Bundle(ctx context.Context, spec Spec, out string) (*Manifest, error) {
 	start := time.Now()
 	if spec.Target == (target.Target{}) {
 		spec.Target = target.Default

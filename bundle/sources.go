@@ -28,12 +28,12 @@ func listSources(root string, exclude []string) ([]member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading sources: %w", err)
 	}
-	real, err := filepath.EvalSymlinks(root)
+	resolved, err := filepath.EvalSymlinks(root)
 	if err != nil {
 		return nil, fmt.Errorf("reading sources: %w", err)
 	}
-	w := sourceWalk{root: real, exclude: append(exclude[:len(exclude):len(exclude)], alwaysExcluded...)}
-	if err := w.folder(real, ""); err != nil {
+	w := sourceWalk{root: resolved, exclude: append(exclude[:len(exclude):len(exclude)], alwaysExcluded...)}
+	if err := w.folder(resolved, ""); err != nil {
 		return nil, fmt.Errorf("reading sources: %w", err)
 	}
 	if len(w.members) == 0 {
@@ -69,15 +69,15 @@ func (w *sourceWalk) folder(dir, prefix string) error {
 
 func (w *sourceWalk) entry(file, name string, kind fs.FileMode) error {
 	if kind&fs.ModeSymlink != 0 {
-		real, err := w.resolve(file)
+		target, err := w.resolve(file)
 		if err != nil {
 			return err
 		}
-		info, err := os.Stat(real)
+		info, err := os.Stat(target)
 		if err != nil {
 			return err
 		}
-		file, kind = real, info.Mode().Type()
+		file, kind = target, info.Mode().Type()
 	}
 	switch {
 	case kind.IsDir():
@@ -95,17 +95,17 @@ func (w *sourceWalk) entry(file, name string, kind fs.FileMode) error {
 
 // resolve follows a symbolic link that stays inside the root and does not lead back to a folder above itself.
 func (w *sourceWalk) resolve(link string) (string, error) {
-	real, err := filepath.EvalSymlinks(link)
+	target, err := filepath.EvalSymlinks(link)
 	if err != nil {
 		return "", err
 	}
-	if !within(real, w.root) {
-		return "", &Error{What: fmt.Sprintf("%q is a symbolic link to %q, outside the source folder", link, real), Cure: "copy the file, make it a local package in requirements.txt, or exclude it"}
+	if !within(target, w.root) {
+		return "", &Error{What: fmt.Sprintf("%q is a symbolic link to %q, outside the source folder", link, target), Cure: "copy the file, make it a local package in requirements.txt, or exclude it"}
 	}
-	if within(link, real) {
-		return "", &Error{What: fmt.Sprintf("%q is a symbolic link to the folder it is in, %q", link, real), Cure: "remove it or exclude it"}
+	if within(link, target) {
+		return "", &Error{What: fmt.Sprintf("%q is a symbolic link to the folder it is in, %q", link, target), Cure: "remove it or exclude it"}
 	}
-	return real, nil
+	return target, nil
 }
 
 func within(file, dir string) bool {

@@ -101,7 +101,7 @@ type header []byte
 
 func (h *header) u16(v uint16) *header { *h = binary.LittleEndian.AppendUint16(*h, v); return h }
 func (h *header) u32(v uint32) *header { *h = binary.LittleEndian.AppendUint32(*h, v); return h }
-func (h *header) str(s string) *header { *h = append(*h, s...); return h }
+func (h *header) str(s string)         { *h = append(*h, s...) }
 
 type writerFunc func([]byte) (int, error)
 

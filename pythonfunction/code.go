@@ -78,7 +78,7 @@ func (c *code) stage(ctx *pulumi.Context, dir string) (err error) {
 
 // overlay lays the sources over the dependencies and writes the zip.
 func (c *code) overlay(ctx context.Context, deps *bundle.Dependencies) (*bundle.Manifest, error) {
-	m, err := deps.Bundle(ctx, c.args.Bundle, c.zip, c.opts)
+	m, err := deps.Bundle(ctx, c.args.Bundle, c.zip)
 	if err != nil {
 		return nil, err
 	}

@@ -23,8 +23,8 @@ const (
 // that modules, a folder with a go.mod, pins. Building takes some minutes; progress is told so.
 func EnsurePulumi(ctx context.Context, dir, modules string, progress func(string)) (root string, err error) {
 	if onPath, err := exec.LookPath("pulumi"); err == nil {
-		if real, err := filepath.EvalSymlinks(onPath); err == nil && filepath.Base(filepath.Dir(real)) == "bin" {
-			return filepath.Dir(filepath.Dir(real)), nil
+		if binary, err := filepath.EvalSymlinks(onPath); err == nil && filepath.Base(filepath.Dir(binary)) == "bin" {
+			return filepath.Dir(filepath.Dir(binary)), nil
 		}
 	}
 	version, err := pinnedVersion(filepath.Join(modules, "go.mod"))

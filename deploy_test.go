@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+)
+
+// TestABadVersionNeverGetsTraffic is the deploy matrix: one stack that lives through good and bad deployments, rollback
+// and roll forward. After each step callers get the last version that passed its smoke test.
+func TestABadVersionNeverGetsTraffic(t *testing.T) {
+	c := newCheckout(t)
+	c.replaceIn("Pulumi.local.yaml", "sample-python-arm64-lambda:builder", "sample-python-arm64-lambda:timeout: 3\n  sample-python-arm64-lambda:builder")
+	c.restage()
+	const good = "def handler(event, context):\n    return {'id': 1, 'name': 'John', 'age': 30}\n"
+	for _, step := range []struct {
+		name   string
+		source string // of main.py; as before where it is empty
+		pin    string // liveVersion, "" for none
+		fails  string // what the failed update says; "" where it succeeds
+		live   string // the version that callers get; "" for none
+	}{
+		{"first deploy bad", "import nothing_of_this_name\n" + good, "", "No module named 'nothing_of_this_name'", ""},
+		{"good", good, "", "", "2"},
+		{"import error", "import nothing_of_this_name\n" + good, "", "Unable to import module 'main'", "2"},
+		{"handler raises", "def handler(event, context):\n    raise ValueError('of the test')\n", "", "of the test", "2"},
+		{"wrong result", "def handler(event, context):\n    return {'id': 2}\n", "", `got  {"id":2}`, "2"},
+		{"timeout", "import time\n\ndef handler(event, context):\n    time.sleep(20)\n", "", "Task timed out after 3.00 seconds", "2"},
+		{"good again", "# another\n" + good, "", "", "7"},
+		{"rollback", "", "2", "", "2"},
+		{"roll forward", "", "", "", "7"},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			c.t = t
+			if step.source != "" {
+				if err := os.WriteFile("src/main.py", []byte(step.source), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.set("liveVersion", step.pin)
+			var out bytes.Buffer
+			_, err := c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out))
+			switch {
+			case step.fails == "" && err != nil:
+				t.Errorf("up: %v\n%s", err, &out)
+			case step.fails != "" && err == nil:
+				t.Error("up succeeded")
+			case step.fails != "" && !strings.Contains(out.String(), step.fails):
+				t.Errorf("the engine does not show %q:\n%s", step.fails, &out)
+			}
+			if got := c.live(); got != step.live {
+				t.Errorf("live is version %q, want %q", got, step.live)
+			}
+			if step.live != "" {
+				if payload, _ := c.invoke(); payload != `{"id":1,"name":"John","age":30}` {
+					t.Errorf("callers get %s", payload)
+				}
+			}
+			if step.fails == "" {
+				if changes := c.preview(); len(changes) != 0 {
+					t.Errorf("the next preview is not clean: %v", changes)
+				}
+			}
+		})
+	}
+	c.t = t
+	if got, want := c.versions(), []string{"1", "2", "3", "4", "5", "6", "7"}; !slices.Equal(got, want) {
+		t.Errorf("published versions: got %q, want %q", got, want)
+	}
+	if _, err := c.stack.Destroy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := c.leftovers(); left != nil {
+		t.Errorf("destroy left %q", left)
+	}
+}
+
+// set sets a key of the stack's configuration, or removes it.
+func (c *checkout) set(key, value string) {
+	c.t.Helper()
+	name := sampleName + ":" + key
+	err := c.stack.RemoveConfig(c.t.Context(), name)
+	if value != "" {
+		err = c.stack.SetConfig(c.t.Context(), name, auto.ConfigValue{Value: value})
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// live returns the version that alias live points at, "" where there is none.
+func (c *checkout) live() string {
+	c.t.Helper()
+	alias, err := lambda.NewFromConfig(c.aws).GetAlias(c.t.Context(), &lambda.GetAliasInput{FunctionName: aws.String(sampleName), Name: aws.String("live")})
+	var none *types.ResourceNotFoundException
+	if errors.As(err, &none) {
+		return ""
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return *alias.FunctionVersion
+}
+
+// versions lists the published versions.
+func (c *checkout) versions() []string {
+	c.t.Helper()
+	out, err := lambda.NewFromConfig(c.aws).ListVersionsByFunction(c.t.Context(), &lambda.ListVersionsByFunctionInput{FunctionName: aws.String(sampleName)})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var all []string
+	for _, v := range out.Versions {
+		if *v.Version != "$LATEST" {
+			all = append(all, fmt.Sprint(*v.Version))
+		}
+	}
+	return all
+}

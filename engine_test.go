@@ -1,0 +1,295 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"sample-python-arm64-lambda/internal/local"
+	"sample-python-arm64-lambda/internal/local/emulator"
+	"sample-python-arm64-lambda/internal/local/sandbox"
+	"sample-python-arm64-lambda/internal/local/tools"
+	"sample-python-arm64-lambda/internal/testtools"
+)
+
+// sampleName is the function of the local stack.
+const sampleName = "sample-python-arm64-lambda"
+
+// checkout is a copy of the sample with the real engine, an emulated account and arm64 execution.
+type checkout struct {
+	t     *testing.T
+	dir   string
+	local *local.Local
+	url   string
+	stack *auto.Stack
+	aws   aws.Config
+	log   bytes.Buffer
+}
+
+// newCheckout copies the sample, enters the copy, and opens its local stack.
+func newCheckout(t *testing.T) *checkout {
+	t.Helper()
+	root, dir, kept := testtools.Root(t), t.TempDir(), testtools.Dir(t)
+	for _, name := range []string{"Pulumi.yaml", "Pulumi.local.yaml", "requirements.txt", "src/main.py", "tools/go.mod", "tools/go.sum", "tools/requirements.txt", "tools/runtime.txt"} {
+		data, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := &checkout{t: t, dir: dir}
+	python := testtools.Python(t)
+	t.Setenv("PATH", filepath.Dir(python)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	t.Setenv("BUNDLE_CACHE_DIR", filepath.Join(t.TempDir(), "cache"))
+	t.Chdir(dir)
+	account, err := emulator.Start(t.Context(), emulator.Config{
+		Python: python, Dir: filepath.Join(dir, "account"), Log: &c.log,
+		Pool: sandbox.NewPool(sandbox.Options{Dir: kept, UV: tools.UV(python), RuntimeRequirements: filepath.Join(root, "tools", "runtime.txt")}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { account.Close() }) //nolint:errcheck // the test's own result is told
+	c.local, c.url = local.New(program, dir, kept, &c.log), account.URL()
+	c.restage()
+	c.aws, err = config.LoadDefaultConfig(t.Context(), config.WithBaseEndpoint(account.URL()), config.WithRegion("ap-northeast-1"),
+		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// restage opens the stack with the settings that the checkout has now.
+func (c *checkout) restage() {
+	c.t.Helper()
+	stack, end, err := c.local.Stack(c.t.Context(), c.url, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { end() }) //nolint:errcheck // the test's own result is told
+	c.stack = stack
+}
+
+// up deploys and returns how many resources were handled in which way.
+func (c *checkout) up() map[string]int {
+	c.t.Helper()
+	var out bytes.Buffer
+	result, err := c.stack.Up(c.t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out))
+	if err != nil {
+		c.t.Fatalf("up: %v\n%s", err, &out)
+	}
+	return *result.Summary.ResourceChanges
+}
+
+// preview returns what an update would do, the same resources left out.
+func (c *checkout) preview() map[apitype.OpType]int {
+	c.t.Helper()
+	result, err := c.stack.Preview(c.t.Context())
+	if err != nil {
+		c.t.Fatalf("preview: %v", err)
+	}
+	delete(result.ChangeSummary, apitype.OpSame)
+	return result.ChangeSummary
+}
+
+// invoke returns the function's answer, compact, and what the runtime logged.
+func (c *checkout) invoke() (payload, log string) {
+	c.t.Helper()
+	out, err := lambda.NewFromConfig(c.aws).Invoke(c.t.Context(), &lambda.InvokeInput{FunctionName: aws.String(sampleName + ":live"), LogType: "Tail"})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if out.FunctionError != nil {
+		c.t.Fatalf("the function failed: %s", out.Payload)
+	}
+	text, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, out.Payload); err != nil {
+		c.t.Fatal(err)
+	}
+	return compact.String(), string(text)
+}
+
+// logs returns the function's log group.
+func (c *checkout) logs() string {
+	c.t.Helper()
+	out, err := cloudwatchlogs.NewFromConfig(c.aws).FilterLogEvents(c.t.Context(), &cloudwatchlogs.FilterLogEventsInput{
+		LogGroupName: aws.String("/aws/lambda/" + sampleName),
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var lines []string
+	for _, e := range out.Events {
+		lines = append(lines, *e.Message)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// replaceIn changes a file of the checkout.
+func (c *checkout) replaceIn(name, from, to string) {
+	c.t.Helper()
+	file := filepath.Join(c.dir, name)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if !strings.Contains(string(data), from) {
+		c.t.Fatalf("%s does not have %q", name, from)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(data), from, to, 1)), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// leftovers lists what the emulated account still has.
+func (c *checkout) leftovers() []string {
+	c.t.Helper()
+	var left []string
+	functions, err := lambda.NewFromConfig(c.aws).ListFunctions(c.t.Context(), &lambda.ListFunctionsInput{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, f := range functions.Functions {
+		left = append(left, "function "+*f.FunctionName)
+	}
+	roles, err := iam.NewFromConfig(c.aws).ListRoles(c.t.Context(), &iam.ListRolesInput{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, r := range roles.Roles {
+		left = append(left, "role "+*r.RoleName)
+	}
+	groups, err := cloudwatchlogs.NewFromConfig(c.aws).DescribeLogGroups(c.t.Context(), &cloudwatchlogs.DescribeLogGroupsInput{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, g := range groups.LogGroups {
+		left = append(left, "log group "+*g.LogGroupName)
+	}
+	return left
+}
+
+// TestTheMainJob goes the whole way: preview, up, up without a change, a change in the sources, destroy.
+func TestTheMainJob(t *testing.T) {
+	c := newCheckout(t)
+	if got := c.preview()[apitype.OpCreate]; got != 8 { // the stack, the component, and its role, policy, logs, function, smoke test and alias
+		t.Errorf("preview: %d resources to create, want 8", got)
+	}
+	if changes := c.up(); changes["create"] != 8 {
+		t.Errorf("up: got %v, want 8 created", changes)
+	}
+	payload, _ := c.invoke()
+	if want := `{"id":1,"name":"John","age":30}`; payload != want {
+		t.Errorf("invoked: got %s, want %s", payload, want)
+	}
+	if log := c.logs(); !strings.Contains(log, "aarch64") {
+		t.Errorf("the runtime does not say aarch64:\n%s", log)
+	}
+	c.checkDigest()
+	if changes := c.preview(); len(changes) != 0 {
+		t.Errorf("preview without a change: got %v", changes)
+	}
+	if changes := c.up(); len(changes) != 1 || changes["same"] != 8 {
+		t.Errorf("up without a change: got %v, want 8 the same", changes)
+	}
+	c.replaceIn("src/main.py", "return User", "print(\"changed\")\n    return User")
+	if changes := c.up(); changes["update"] != 2 || changes["replace"] != 1 || changes["same"] != 5 {
+		t.Errorf("up after a change in the sources: got %v, want the function and the alias updated, a new smoke test, and 5 the same", changes)
+	}
+	if _, log := c.invoke(); !strings.Contains(log, "changed") {
+		t.Errorf("the alias leads to the former version:\n%s", log)
+	}
+	c.checkDigest()
+	if _, err := c.stack.Destroy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := c.leftovers(); left != nil {
+		t.Errorf("destroy left %q", left)
+	}
+}
+
+// checkDigest compares what AWS says it has with the zip.
+func (c *checkout) checkDigest() {
+	c.t.Helper()
+	f, err := lambda.NewFromConfig(c.aws).GetFunction(c.t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String(sampleName)})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join("dist", sampleName+".zip"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	sum := sha256.Sum256(data)
+	if want := base64.StdEncoding.EncodeToString(sum[:]); *f.Configuration.CodeSha256 != want {
+		c.t.Errorf("CodeSha256: got %s, want %s", *f.Configuration.CodeSha256, want)
+	}
+}
+
+// TestABadBundleRegistersNothing deploys the article's fault, x86_64 packages for arm64, and a misspelt setting.
+func TestABadBundleRegistersNothing(t *testing.T) {
+	for name, fault := range map[string]struct {
+		make func(*testing.T, *checkout)
+		want []string
+	}{
+		"packages for another machine": {func(t *testing.T, _ *checkout) {
+			install := exec.CommandContext(t.Context(), testtools.UV(t), "pip", "install", "--target", "src", "--python-platform", "x86_64-manylinux2014",
+				"--python-version", "3.11", "--only-binary", ":all:", "--no-compile-bytecode", "-r", "requirements.txt")
+			if out, err := install.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if err := os.WriteFile("requirements.txt", nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"pydantic_core/_pydantic_core.cpython-311-x86_64-linux-gnu.so", "2.27.2", "x86-64", "aarch64"}},
+		"a missing handler": {func(t *testing.T, c *checkout) {
+			c.replaceIn("src/main.py", "def handler", "def other")
+			if err := os.Rename("src/main.py", "src/other.py"); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"main.py"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCheckout(t)
+			fault.make(t, c)
+			var out bytes.Buffer
+			_, err := c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out))
+			if err == nil {
+				t.Fatal("it was deployed")
+			}
+			for _, want := range fault.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("the engine does not show %q:\n%s", want, &out)
+				}
+			}
+			if left := c.leftovers(); left != nil {
+				t.Errorf("registered: %q", left)
+			}
+		})
+	}
+}
