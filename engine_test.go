@@ -38,8 +38,10 @@ type checkout struct {
 	local *local.Local
 	url   string
 	stack *auto.Stack
-	aws   aws.Config
-	log   bytes.Buffer
+	// providers are further ones that this process serves, with their ports.
+	providers map[string]int
+	aws       aws.Config
+	log       bytes.Buffer
 }
 
 // newCheckout copies the sample, enters the copy, and opens its local stack.
@@ -84,7 +86,7 @@ func newCheckout(t *testing.T) *checkout {
 // restage opens the stack with the settings that the checkout has now.
 func (c *checkout) restage() {
 	c.t.Helper()
-	stack, end, err := c.local.Stack(c.t.Context(), c.url, nil)
+	stack, end, err := c.local.Stack(c.t.Context(), c.url, c.providers)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -272,7 +274,7 @@ func TestABadBundleRegistersNothing(t *testing.T) {
 			if err := os.Rename("src/main.py", "src/other.py"); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"main.py"}},
+		}, []string{`no module "main"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCheckout(t)

@@ -49,6 +49,7 @@ func program(ctx *pulumi.Context) error {
 	ctx.Export("functionArn", function.FunctionArn)
 	ctx.Export("aliasArn", function.AliasArn)
 	ctx.Export("version", function.Version)
+	ctx.Export("image", function.Image)
 	ctx.Export("bundle", function.Bundle)
 	return nil
 }

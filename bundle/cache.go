@@ -20,8 +20,9 @@ import (
 	"sample-python-arm64-lambda/bundle/verify"
 )
 
-// cacheFormat is part of every key. It is raised when the same inputs give other bytes or other facts.
-const cacheFormat = 1
+// cacheFormat is part of every key. It is raised when the same inputs give other bytes, or when verify.Scan notes more
+// or other things than before: a bundle must never be judged by facts of an older kind.
+const cacheFormat = 2
 
 // staleAfter is the age at which the work folder of a build that was killed is removed.
 const staleAfter = 24 * time.Hour

@@ -64,6 +64,17 @@ func (d *Dependencies) facts() (*verify.Facts, error) {
 	if err := json.Unmarshal(data, facts); err != nil {
 		return nil, fmt.Errorf("reading cache entry %q: %w", d.entry.dir, err)
 	}
+	var bytes int64
+	for _, f := range facts.Files {
+		bytes += f.Size
+	}
+	if len(facts.Files) != d.entry.meta.Members || bytes != d.entry.meta.UnzippedBytes {
+		return nil, &Error{
+			What: fmt.Sprintf("the cache entry %q is damaged: it has facts about %d files of %d bytes, and %d files of %d bytes",
+				d.entry.dir, len(facts.Files), bytes, d.entry.meta.Members, d.entry.meta.UnzippedBytes),
+			Cure: "remove the folder, or build with -refresh",
+		}
+	}
 	return facts, nil
 }
 

@@ -22,6 +22,7 @@ type code struct {
 	zip     string           // where the zip goes
 	made    *bundle.Manifest // nil where a docker image comes first
 	context *bundle.Context  // of that image
+	image   pulumi.StringOutput
 }
 
 // prepare does what can be done before anything is registered: the whole zip, unless the docker builder is to make the
@@ -93,6 +94,7 @@ func (c *code) overlay(ctx context.Context, deps *bundle.Dependencies) (*bundle.
 
 // manifest returns the zip's *bundle.Manifest, registering the image that it comes from where there is one.
 func (c *code) manifest(ctx *pulumi.Context, name string, parent pulumi.Resource) (pulumi.Output, error) {
+	c.image = pulumi.String(c.args.Bundle.Image).ToStringOutput()
 	if c.made != nil {
 		return pulumi.ToOutput(pulumi.String(c.made.SHA256)).ApplyT(func(any) *bundle.Manifest { return c.made }), nil
 	}
@@ -100,6 +102,7 @@ func (c *code) manifest(ctx *pulumi.Context, name string, parent pulumi.Resource
 	if err != nil {
 		return nil, err
 	}
+	c.image = image.RepoDigest
 	return image.RepoDigest.ApplyT(func(digest string) (*bundle.Manifest, error) {
 		deps, err := c.context.Resolve(ctx.Context(), digest, c.opts)
 		if err != nil {
@@ -109,10 +112,10 @@ func (c *code) manifest(ctx *pulumi.Context, name string, parent pulumi.Resource
 	}), nil
 }
 
-// archivePath returns the zip's path as the engine resolves it, from the project's folder, so that the state holds no
-// path of one machine.
-func archivePath(ctx *pulumi.Context, zip string) (string, error) {
-	abs, err := filepath.Abs(zip)
+// enginePath returns a path as the engine and its providers resolve it, from the project's folder, so that the state
+// holds no path of one machine.
+func enginePath(ctx *pulumi.Context, file string) (string, error) {
+	abs, err := filepath.Abs(file)
 	if err != nil {
 		return "", err
 	}

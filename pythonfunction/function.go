@@ -60,6 +60,8 @@ type PythonFunction struct {
 	AliasArn pulumi.StringOutput `pulumi:"aliasArn"`
 	// Version is the newest version, and the one that AliasArn leads to unless LiveVersion says otherwise.
 	Version pulumi.StringOutput `pulumi:"version"`
+	// Image is the image that the docker builder's dependencies came from, by digest or local ID; "" for wheels.
+	Image pulumi.StringOutput `pulumi:"image"`
 	// Bundle has the digest, sizes in bytes and packages of the zip.
 	Bundle pulumi.MapOutput `pulumi:"bundle"`
 }
@@ -83,9 +85,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	f.FunctionName, f.FunctionArn, f.AliasArn, f.Version = f.Function.Name, f.Function.Arn, f.Alias.Arn, f.Function.Version
+	f.Image = c.image
 	f.Bundle = manifest.ApplyT(func(v any) map[string]any { return describe(v.(*bundle.Manifest)) }).(pulumi.MapOutput)
 	return f, ctx.RegisterResourceOutputs(f, pulumi.Map{
-		"functionName": f.FunctionName, "functionArn": f.FunctionArn, "aliasArn": f.AliasArn, "version": f.Version, "bundle": f.Bundle,
+		"functionName": f.FunctionName, "functionArn": f.FunctionArn, "aliasArn": f.AliasArn, "version": f.Version, "image": f.Image, "bundle": f.Bundle,
 	})
 }
 
@@ -108,7 +111,7 @@ func (f *PythonFunction) register(ctx *pulumi.Context, name string, args *Args, 
 	}
 	archive := manifest.ApplyT(func(v any) (pulumi.Archive, error) {
 		m := v.(*bundle.Manifest)
-		path, err := archivePath(ctx, m.Path)
+		path, err := enginePath(ctx, m.Path)
 		return pulumi.NewFileArchive(path), err
 	}).(pulumi.ArchiveOutput)
 	spec := args.Bundle

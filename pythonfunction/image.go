@@ -51,6 +51,10 @@ func (r *Registry) login(ctx *pulumi.Context, opts ...pulumi.InvokeOption) (*bun
 
 // newImage registers the image whose content is the dependency tree.
 func newImage(ctx *pulumi.Context, name string, c *code, parent pulumi.Resource) (*docker.Image, error) {
+	dir, err := enginePath(ctx, c.context.Dir)
+	if err != nil {
+		return nil, err
+	}
 	args := &docker.ImageArgs{
 		ImageName: pulumi.String(c.args.FunctionName + ":" + c.context.Tag),
 		SkipPush:  pulumi.Bool(true),
@@ -59,8 +63,8 @@ func newImage(ctx *pulumi.Context, name string, c *code, parent pulumi.Resource)
 		Build: &docker.DockerBuildArgs{
 			// Relative, so that it is the same in every checkout; the Dockerfile lies inside, else the provider sends it
 			// into the context under a random name, and nothing is ever found in the layer cache.
-			Context:    pulumi.String(c.context.Dir),
-			Dockerfile: pulumi.String(c.context.Dir + "/Dockerfile"),
+			Context:    pulumi.String(dir),
+			Dockerfile: pulumi.String(dir + "/Dockerfile"),
 			Platform:   pulumi.String(c.context.Platform),
 			Args:       pulumi.ToStringMap(c.context.Args),
 			// The Dockerfile's cache mount needs it.

@@ -39,7 +39,7 @@ func TestExitCodes(t *testing.T) {
 		"done":                        {[]string{"build"}, 0, "dist/bundle.zip sha256:"},
 		"help":                        {[]string{"help"}, 0, "usage: bundle COMMAND"},
 		"help of a command":           {[]string{"build", "-h"}, 0, "-requirements FILE"},
-		"a bad build":                 {[]string{"build", "-handler", "other.handler"}, 1, "other.py"},
+		"a bad build":                 {[]string{"build", "-handler", "other.handler"}, 1, `no module "other"`},
 		"requirements missing":        {[]string{"build", "-requirements", "none.txt"}, 1, "does not exist"},
 		"no command":                  {nil, 2, "usage: bundle COMMAND"},
 		"an unknown command":          {[]string{"biuld"}, 2, `unknown command "biuld"`},

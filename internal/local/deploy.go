@@ -172,7 +172,7 @@ func (l *Local) environment(ctx context.Context, url string, others map[string]i
 			}
 		}
 	}
-	server, err := provider.ServeAWS(ctx, func(string) {})
+	server, err := provider.ServeAWS(ctx, func(string) {}, provider.WithDir(filepath.Join(l.state, "workspace")))
 	if err != nil {
 		return nil, nil, fmt.Errorf("serving the AWS provider: %w", err)
 	}

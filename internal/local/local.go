@@ -130,12 +130,16 @@ func (l *Local) show(ctx context.Context, d *daemon) error {
 	if err != nil {
 		return err
 	}
+	region, err := l.region()
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(l.out, `
-The emulated account is at %[1]s until "make local-down":
-    aws --endpoint-url %[1]s lambda invoke --function-name %[2]s:live /dev/stdout
+The emulated account is at %[1]s until "make local-down" (any credentials will do):
+    aws --endpoint-url %[1]s --region %[3]s lambda invoke --function-name %[2]s:live /dev/stdout
     curl -d '{}' %[1]s/2015-03-31/functions/%[2]s:live/invocations
 
-`, d.URL, name)
+`, d.URL, name, region)
 	l.say("invoking " + name)
 	return l.invokeAt(ctx, d.URL, name, "{}")
 }

@@ -171,6 +171,24 @@ func TestEngineDeploysUpdatesRefreshesAndDestroys(t *testing.T) {
 	}
 	up("2", hash, map[string]int{"same": 5})
 
+	// what somebody changes by hand is seen by a refresh and put right by the next update
+	if _, err := aws.do(ctx, "lambda:UpdateFunctionConfiguration", object{"functionName": "f", "timeout": 60}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := aws.do(ctx, "logs:DeleteLogGroup", object{"logGroupName": "/aws/lambda/f"}); err != nil {
+		t.Fatal(err)
+	}
+	if refreshed, err = stack.Refresh(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := *refreshed.Summary.ResourceChanges, (map[string]int{"same": 3, "update": 1, "delete": 1}); !maps.Equal(got, want) {
+		t.Errorf("refresh after changes by hand %v, want %v\n%s", got, want, refreshed.StdOut)
+	}
+	up("3", hash, map[string]int{"same": 3, "create": 1, "update": 1})
+	if f, err := aws.do(ctx, "lambda:GetFunctionConfiguration", object{"functionName": "f"}); err != nil || f["timeout"] != 3.0 {
+		t.Errorf("the timeout is %v again, %v, want 3", f["timeout"], err)
+	}
+
 	if _, err := stack.Destroy(ctx, optdestroy.Remove()); err != nil {
 		t.Fatal(err)
 	}
