@@ -127,7 +127,7 @@ func TestTheArticlesConfigurationIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Preflight(t.Context()); err == nil || !strings.Contains(err.Error(), "is for linux/amd64, want linux/arm64") {
+		if err := c.Preflight(t.Context(), "", nil); err == nil || !strings.Contains(err.Error(), "is for linux/amd64, want linux/arm64") {
 			t.Errorf("got %v", err)
 		}
 	})

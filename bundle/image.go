@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/daemon"
@@ -79,11 +78,7 @@ func remoteImage(ctx context.Context, ref name.Reference, t target.Target, auth 
 	if err != nil {
 		return nil, err
 	}
-	credentials := remote.WithAuthFromKeychain(authn.DefaultKeychain)
-	if auth != nil && auth.Server == ref.Context().RegistryStr() {
-		credentials = remote.WithAuth(&authn.Basic{Username: auth.Username, Password: auth.Password})
-	}
-	return remote.Image(ref, remote.WithContext(ctx), remote.WithPlatform(*platform), credentials)
+	return remote.Image(ref, remote.WithContext(ctx), remote.WithPlatform(*platform), remote.WithAuthFromKeychain(keychain(auth)))
 }
 
 // extractImage writes the files of an image, which are a dependency tree, into dir.

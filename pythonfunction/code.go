@@ -67,12 +67,19 @@ func (c *code) stage(ctx *pulumi.Context, dir string) (err error) {
 	if c.context, err = bundle.Stage(c.args.Bundle, dir, shared, c.opts); err != nil {
 		return err
 	}
+	repository := ""
+	if shared {
+		repository = c.args.Registry.Repository
+		if c.opts.Registry, err = c.args.Registry.login(ctx); err != nil {
+			return err
+		}
+	}
 	if c.context.Cached() || ctx.RunningWithMocks() {
 		return nil
 	}
-	err = c.context.Preflight(ctx.Context())
+	err = c.context.Preflight(ctx.Context(), repository, c.opts.Registry)
 	if err != nil && shared {
-		return ctx.Log.Warn("if the image is not in the registry yet: "+err.Error(), nil)
+		return ctx.Log.Warn("where the image is not in the registry yet, this is in the way of building it: "+err.Error(), nil)
 	}
 	return err
 }

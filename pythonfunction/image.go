@@ -35,13 +35,13 @@ func (r *Registry) server() string {
 }
 
 // login returns the registry with credentials, asking ECR for a token where it has to.
-func (r *Registry) login(ctx *pulumi.Context, opts ...pulumi.InvokeOption) (*bundle.RegistryAuth, error) {
+func (r *Registry) login(ctx *pulumi.Context) (*bundle.RegistryAuth, error) {
 	auth := &bundle.RegistryAuth{Server: r.server(), Username: r.Username, Password: r.Password}
 	m := ecrHost.FindStringSubmatch(auth.Server)
 	if m == nil || r.Password != "" {
 		return auth, nil
 	}
-	token, err := ecr.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenArgs{RegistryId: &m[1]}, opts...)
+	token, err := ecr.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenArgs{RegistryId: &m[1]})
 	if err != nil {
 		return nil, fmt.Errorf("asking Amazon ECR %s for a token: %w", auth.Server, err)
 	}
@@ -72,14 +72,10 @@ func newImage(ctx *pulumi.Context, name string, c *code, parent pulumi.Resource)
 		},
 	}
 	if r := c.args.Registry; r != nil {
-		auth, err := r.login(ctx, pulumi.Parent(parent))
-		if err != nil {
-			return nil, err
-		}
+		auth := c.opts.Registry
 		args.ImageName, args.SkipPush = pulumi.String(r.Repository+":"+c.context.Tag), pulumi.Bool(false)
 		registry := docker.RegistryArgs{Server: pulumi.String(auth.Server)}
 		if auth.Password != "" {
-			c.opts.Registry = auth
 			registry.Username = pulumi.String(auth.Username)
 			registry.Password = pulumi.ToSecret(pulumi.String(auth.Password)).(pulumi.StringOutput)
 		}

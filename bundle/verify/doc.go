@@ -10,6 +10,7 @@ package verify
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 
@@ -42,16 +43,26 @@ type Options struct {
 // Verify judges a zip file or a folder. The error says that it could not be read; what is wrong with the bundle is in
 // the report.
 func Verify(ctx context.Context, path string, t target.Target, o Options) (*Report, error) {
+	facts, zipped, err := ScanPath(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	o.ZippedBytes = zipped
+	return facts.Judge(t, o), nil
+}
+
+// ScanPath scans a zip file or a folder, also one that is no bundle, such as a wheel. It returns the size of the zip in
+// bytes, 0 for a folder.
+func ScanPath(ctx context.Context, path string) (facts *Facts, zippedBytes int64, err error) {
 	b, err := open(path)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer b.Close() //nolint:errcheck // opened for reading
-	facts, err := Scan(ctx, b.files)
+	facts, err = Scan(ctx, b.files)
 	if err != nil {
-		return nil, err
+		return nil, 0, fmt.Errorf("scanning bundle %q: %w", path, err)
 	}
 	facts.Problems = append(facts.Problems, b.problems...)
-	o.ZippedBytes = b.zipped
-	return facts.Judge(t, o), nil
+	return facts, b.zipped, nil
 }

@@ -18,7 +18,7 @@ const (
 	maxVersions  = 64 << 10 // bytes of a table of versions
 	maxString    = 4 << 10  // bytes of a name
 	maxNeeded    = 1 << 12
-	maxRetained  = 1 << 20   // bytes of a string table read in one piece
+	maxRetained  = 8 << 20   // bytes of a string table read in one piece
 	maxSearched  = 256 << 20 // bytes of a string table that are searched
 	verNeedWeak  = 0x2       // VER_FLG_WEAK: ld.so does without
 	verFlagBase  = 0x1       // VER_FLG_BASE: the library's own name, no version

@@ -21,7 +21,11 @@ type content struct {
 	pos     int64
 	spool   []byte // the first bytes of the stream
 	scratch []byte
+	again   int // how often it was begun again
 }
+
+// maxAgain bounds how often a file is read from its start again: real ones need it a few times.
+const maxAgain = 64
 
 // openContent opens a file to be read in parts; buf is memory to be used again, of any size.
 func openContent(f *File, buf *[]byte) (*content, error) {
@@ -83,6 +87,9 @@ func short(err error, n int) error {
 // seek reads on to off, from the start again where that is behind.
 func (c *content) seek(off int64) error {
 	if off < c.pos {
+		if c.again++; c.again > maxAgain {
+			return errELF
+		}
 		if err := c.close(); err != nil {
 			return err
 		}

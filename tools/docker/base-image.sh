@@ -21,6 +21,10 @@ python3.8 | python3.9 | python3.10 | python3.11) glibc=26 ;; # Amazon Linux 2
 esac
 name=public.ecr.aws/sam/build-$runtime:latest-$arch
 
+if ! docker version >/dev/null 2>&1; then
+  echo "base-image: no Docker daemon answers; start one (tools/docker/daemon.sh)" >&2
+  exit 3
+fi
 if docker image inspect "$name" >/dev/null 2>&1 || docker pull -q --platform "linux/$debian" "$name" >/dev/null 2>&1; then
   echo "base-image: $name is there ($(docker image inspect --format 'stand-in: {{or (index .Config.Labels "stand-in") "no"}}' "$name"))" >&2
   exit
@@ -38,7 +42,7 @@ wanted=("$runtime-minimal" "lib$runtime-stdlib" python3-pip python3-setuptools p
   python3-lib2to3 dash coreutils)
 # The shared libraries that these need; Debian's tools for maintainer scripts are not run, so they stay out.
 mapfile -t libraries < <(apt-cache "${options[@]}" depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
-  --no-enhances "$runtime-minimal" "lib$runtime-stdlib" libstdc++6 coreutils | grep -E '^(lib|zlib1g)' | grep -vE '^(libperl|libpam|libpython3-)' || true)
+  --no-enhances "$runtime-minimal" "lib$runtime-stdlib" libstdc++6 coreutils 2>>"$work/log" | grep -E '^(lib|zlib1g)' | grep -vE '^(libperl|libpam|libpython3-)' || true)
 (cd "$work/debs" && apt-get "${options[@]}" -qq download "${wanted[@]}" "${libraries[@]}") >>"$work/log" 2>&1 || {
   echo "base-image: $name cannot be pulled, and no stand-in can be made here: $(grep -m1 '^E:' "$work/log" || echo 'no Debian packages')" >&2
   exit 3
@@ -68,7 +72,7 @@ done
 mkdir "$work/image"
 tar -cf "$work/image/layer.tar" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner .
 cd "$work/image"
-printf '{"architecture":"%s","os":"linux","created":"1970-01-01T00:00:00Z","config":{"Env":[%s],"Labels":{"stand-in":"debian"}},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+printf '{"architecture":"%s","os":"linux","created":"1970-01-01T00:00:00Z","config":{"Env":[%s],"Labels":{"stand-in":"debian"}},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"1970-01-01T00:00:00Z","created_by":"stand-in"}]}' \
   "$debian" "$env" "$(sha256sum layer.tar | cut -d' ' -f1)" >config.json
 printf '[{"Config":"config.json","RepoTags":["%s"],"Layers":["layer.tar"]}]' "$name" >manifest.json
 tar -c config.json layer.tar manifest.json | docker load -q >/dev/null

@@ -1,0 +1,60 @@
+package verify
+
+import (
+	"path"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxElement is the longest name of a file or folder on Lambda's file system, in bytes (NAME_MAX of Linux).
+const maxElement = 255
+
+// checkNames finds names that cannot be unpacked, or not without one file replacing another.
+func (s *scan) checkNames() {
+	seen, folders := make(map[string]bool, len(s.files)), map[string]bool{}
+	for i := range s.files {
+		name := s.files[i].Name
+		if why := badName(name); why != "" {
+			s.problem(Finding{Code: "NAME", File: name, Got: why, Want: "a relative path below the bundle's root, UTF-8, with slashes"})
+		}
+		if seen[name] {
+			s.problem(Finding{Code: "NAME-TWICE", File: name, Got: "two files of this name", Want: "one"})
+		}
+		seen[name] = true
+		for dir := path.Dir(name); dir != "." && dir != "/" && !folders[dir]; dir = path.Dir(dir) {
+			folders[dir] = true
+		}
+	}
+	for i := range s.files {
+		if name := s.files[i].Name; folders[name] {
+			s.problem(Finding{Code: "NAME-TWICE", File: name, Got: "a file and a folder of this name", Want: "one of them"})
+		}
+	}
+}
+
+// badName says what is wrong with a name, or nothing.
+func badName(name string) string {
+	switch {
+	case name == "":
+		return "an empty name"
+	case !utf8.ValidString(name):
+		return "a name that is not UTF-8"
+	case strings.ContainsRune(name, 0):
+		return "a name with a NUL"
+	case strings.Contains(name, `\`):
+		return "a name with a backslash"
+	case path.IsAbs(name), len(name) > 1 && name[1] == ':':
+		return "an absolute name"
+	}
+	for _, element := range strings.Split(name, "/") {
+		switch {
+		case element == "..":
+			return "a name that leads out of the bundle"
+		case element == "" || element == ".":
+			return "a name with an empty element"
+		case len(element) > maxElement:
+			return "a name of more than 255 bytes"
+		}
+	}
+	return ""
+}
