@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -126,4 +127,46 @@ func (c *checkout) versions() []string {
 		}
 	}
 	return all
+}
+
+// TestALargeBundleGoesThroughS3 deploys a bundle above the quota of a direct upload.
+func TestALargeBundleGoesThroughS3(t *testing.T) {
+	c := newCheckout(t)
+	data := make([]byte, 56<<20)
+	rand.NewChaCha8([32]byte{}).Read(data) //nolint:errcheck // it never fails
+	if err := os.WriteFile("src/data.bin", data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if _, err := c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out)); err == nil {
+		t.Error("it was deployed without a bucket")
+	}
+	for _, want := range []string{"52428800", "pydantic_core 2.27.2", "set artifactBucket"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the engine does not show %q:\n%s", want, &out)
+		}
+	}
+	if left := c.leftovers(); left != nil {
+		t.Errorf("registered: %q", left)
+	}
+	c.set("artifactBucket", "create")
+	c.up()
+	c.checkDigest()
+	if payload, _ := c.invoke(); payload != `{"id":1,"name":"John","age":30}` {
+		t.Errorf("callers get %s", payload)
+	}
+	if changes := c.preview(); len(changes) != 0 {
+		t.Errorf("preview without a change: %v", changes)
+	}
+	c.replaceIn("src/main.py", "return User", "print(\"changed\")\n    return User")
+	if changes := c.up(); changes["update"] != 2 || changes["replace"] != 2 {
+		t.Errorf("a change: got %v, want function and alias updated, smoke test and object replaced", changes)
+	}
+	c.checkDigest()
+	if _, err := c.stack.Destroy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := c.leftovers(); left != nil {
+		t.Errorf("destroy left %q", left)
+	}
 }

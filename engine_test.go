@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -194,7 +195,18 @@ func (c *checkout) leftovers() []string {
 	for _, g := range groups.LogGroups {
 		left = append(left, "log group "+*g.LogGroupName)
 	}
+	buckets, err := c.s3().ListBuckets(c.t.Context(), &s3.ListBucketsInput{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, b := range buckets.Buckets {
+		left = append(left, "bucket "+*b.Name)
+	}
 	return left
+}
+
+func (c *checkout) s3() *s3.Client {
+	return s3.NewFromConfig(c.aws, func(o *s3.Options) { o.UsePathStyle = true })
 }
 
 // TestTheMainJob goes the whole way: preview, up, up without a change, a change in the sources, destroy.

@@ -41,6 +41,19 @@ func program(ctx *pulumi.Context) error {
 	if s.Registry != "" {
 		args.Registry = &pythonfunction.Registry{Repository: s.Registry}
 	}
+	switch s.ArtifactBucket {
+	case "":
+	case stack.CreateBucket:
+		args.ArtifactBucket = func() (pulumi.StringInput, error) {
+			bucket, err := pythonfunction.ArtifactBucket(ctx, "artifacts", nil)
+			if err != nil {
+				return nil, err
+			}
+			return bucket.Bucket, nil
+		}
+	default:
+		args.ArtifactBucket = func() (pulumi.StringInput, error) { return pulumi.String(s.ArtifactBucket), nil }
+	}
 	function, err := pythonfunction.New(ctx, "function", args)
 	if err != nil {
 		return err

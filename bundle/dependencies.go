@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sync/singleflight"
+
 	"sample-python-arm64-lambda/bundle/target"
 )
 
@@ -69,12 +71,18 @@ func resolveWheels(ctx context.Context, spec Spec, reqs *Requirements, opts Opti
 			opts.progress("building the dependencies anew: %v", err)
 		}
 	}
-	e, err := c.build(ctx, key, opts, func(work string) (tree, error) { return installWheels(ctx, work, spec.Target, reqs, opts) })
+	// Functions that are bundled at the same time and require the same share one tree.
+	e, err, _ := building.Do(c.dir+key, func() (any, error) {
+		return c.build(ctx, key, opts, func(work string) (tree, error) { return installWheels(ctx, work, spec.Target, reqs, opts) })
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &Dependencies{Builder: Wheels, Notes: e.meta.Notes, entry: e}, nil
+	return &Dependencies{Builder: Wheels, Notes: e.(*entry).meta.Notes, entry: e.(*entry)}, nil
 }
+
+// building keeps a tree from being made twice at the same time.
+var building singleflight.Group
 
 // tree is what a builder made.
 type tree struct {

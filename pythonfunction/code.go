@@ -90,11 +90,8 @@ func (c *code) overlay(ctx context.Context, deps *bundle.Dependencies) (*bundle.
 	if err != nil {
 		return nil, err
 	}
-	if m.ZippedBytes > maxDirectUpload {
-		return nil, &bundle.Error{
-			What: fmt.Sprintf("the zip has %d bytes, and Lambda takes %d in an upload", m.ZippedBytes, maxDirectUpload),
-			Cure: "leave packages out, or files by exclude",
-		}
+	if m.ZippedBytes > maxDirectUpload && c.args.ArtifactBucket == nil {
+		return nil, tooLarge(m)
 	}
 	return m, nil
 }

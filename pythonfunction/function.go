@@ -3,12 +3,15 @@
 package pythonfunction
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"golang.org/x/sync/errgroup"
 
 	"sample-python-arm64-lambda/bundle"
 	"sample-python-arm64-lambda/bundle/target"
@@ -37,12 +40,17 @@ type Args struct {
 	Environment pulumi.StringMapInput
 	// LogRetentionDays is how long the logs are kept; 0 keeps them for ever.
 	LogRetentionDays int
+	// ArtifactBucket gives the bucket that takes the zip on its way to Lambda, which a zip of more than 52,428,800 bytes has
+	// to go; nil for none. It is called after bundling, so that a bucket may be registered in it.
+	ArtifactBucket func() (pulumi.StringInput, error)
 	// SmokeTest is what a new version has to pass before it gets traffic; nil for none.
 	SmokeTest *SmokeTest
 	// LiveVersion pins alias live to a version, which rolls back; empty for the newest.
 	LiveVersion string
 	// Tags are put on every resource; optional.
 	Tags pulumi.StringMapInput
+
+	code *code // made by Bundle
 }
 
 // PythonFunction is a deployed function. The resources it is made of are its children.
@@ -66,14 +74,34 @@ type PythonFunction struct {
 	Bundle pulumi.MapOutput `pulumi:"bundle"`
 }
 
+// Bundle makes the zips of functions before anything is registered for any of them, several at once. New does it for a
+// function that Bundle was not called with.
+func Bundle(ctx *pulumi.Context, functions ...*Args) error {
+	group := errgroup.Group{}
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	errs := make([]error, len(functions))
+	for i, args := range functions {
+		if args.code != nil {
+			continue
+		}
+		group.Go(func() error {
+			var err error
+			if args.code, err = prepare(ctx, args); err != nil {
+				errs[i] = fmt.Errorf("bundling function %q: %w", args.FunctionName, err)
+			}
+			return nil // all of them are told
+		})
+	}
+	return errors.Join(append(errs, group.Wait())...)
+}
+
 // New bundles the function and registers it and what it needs, named after name. A bundle that would not load is an
 // error before anything is registered; where the docker builder makes the dependencies, their image is registered first.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*PythonFunction, error) {
-	c, err := prepare(ctx, args)
-	if err != nil {
-		return nil, fmt.Errorf("bundling function %q: %w", args.FunctionName, err)
+	if err := Bundle(ctx, args); err != nil {
+		return nil, err
 	}
-	f := &PythonFunction{}
+	c, f := args.code, &PythonFunction{}
 	if err := ctx.RegisterComponentResource(Type, name, f, opts...); err != nil {
 		return nil, err
 	}
@@ -109,11 +137,6 @@ func (f *PythonFunction) register(ctx *pulumi.Context, name string, args *Args, 
 	if err != nil {
 		return err
 	}
-	archive := manifest.ApplyT(func(v any) (pulumi.Archive, error) {
-		m := v.(*bundle.Manifest)
-		path, err := enginePath(ctx, m.Path)
-		return pulumi.NewFileArchive(path), err
-	}).(pulumi.ArchiveOutput)
 	spec := args.Bundle
 	if spec.Target == (target.Target{}) {
 		spec.Target = target.Default
@@ -124,7 +147,6 @@ func (f *PythonFunction) register(ctx *pulumi.Context, name string, args *Args, 
 		Runtime:       pulumi.String(spec.Target.Runtime.Name),
 		Architectures: pulumi.StringArray{pulumi.String(spec.Target.Arch)},
 		Handler:       pulumi.String(spec.Handler),
-		Code:          archive,
 		LoggingConfig: &lambda.FunctionLoggingConfigArgs{LogFormat: pulumi.String("Text"), LogGroup: f.LogGroup.Name},
 		Publish:       pulumi.Bool(true),
 		Tags:          args.Tags,
@@ -137,6 +159,9 @@ func (f *PythonFunction) register(ctx *pulumi.Context, name string, args *Args, 
 	}
 	if args.Environment != nil {
 		functionArgs.Environment = &lambda.FunctionEnvironmentArgs{Variables: args.Environment}
+	}
+	if err := setCode(ctx, name, args, functionArgs, manifest, parent); err != nil {
+		return err
 	}
 	f.Function, err = lambda.NewFunction(ctx, name+"-function", functionArgs, parent, pulumi.DependsOn([]pulumi.Resource{policy}))
 	if err != nil {

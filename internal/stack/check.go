@@ -33,6 +33,7 @@ var (
 	handler      = regexp.MustCompile(`^[^\s.][^\s]*\.[^\s.]+$`)
 	repository   = regexp.MustCompile(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
 	imageDigest  = regexp.MustCompile(`^\S+@sha256:[0-9a-f]{64}$`)
+	bucketName   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 	version      = regexp.MustCompile(`^[1-9][0-9]*$`)
 	variableName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]+$`)
 )
@@ -50,7 +51,7 @@ var reserved = []string{
 var keys = []string{
 	"functionName", "handler", "runtime", "architecture", "source", "requirements", "exclude", "builder", "memorySize",
 	"timeout", "environment", "logRetentionDays", "registry", "image", "smokeTest",
-	"liveVersion",
+	"liveVersion", "artifactBucket",
 }
 
 // check holds the settings against what AWS and the bundler accept.
@@ -69,6 +70,9 @@ func (r *reader) check(s *Settings) {
 	}
 	if s.Image != "" && !imageDigest.MatchString(s.Image) {
 		r.wrong("image", fmt.Sprintf("%q", s.Image), "REPOSITORY@sha256:DIGEST, so that every stack gets the same tree")
+	}
+	if s.ArtifactBucket != "" && !bucketName.MatchString(s.ArtifactBucket) {
+		r.wrong("artifactBucket", fmt.Sprintf("%q", s.ArtifactBucket), "the name of an S3 bucket, or create")
 	}
 	if s.LiveVersion != "" && !version.MatchString(s.LiveVersion) {
 		r.wrong("liveVersion", fmt.Sprintf("%q", s.LiveVersion), "the number of a published version")

@@ -39,9 +39,14 @@ type Settings struct {
 	// Registry is the repository that keeps the docker builder's image, Image takes the tree from an image that is
 	// there already; both optional.
 	Registry, Image string
+	// ArtifactBucket is the bucket that the zip goes through, CreateBucket for one that the stack makes; optional.
+	ArtifactBucket string
 	// CacheDir keeps dependency trees between runs, OutputDir gets the zip.
 	CacheDir, OutputDir string
 }
+
+// CreateBucket is the value of artifactBucket that makes the stack create one.
+const CreateBucket = "create"
 
 // outputDir is where the zips go, relative to the program.
 const outputDir = "dist"
@@ -63,6 +68,7 @@ func Load(ctx *pulumi.Context) (*Settings, error) {
 		LiveVersion:      r.str("liveVersion", ""),
 		Registry:         r.str("registry", ""),
 		Image:            r.str("image", ""),
+		ArtifactBucket:   r.str("artifactBucket", ""),
 		OutputDir:        outputDir,
 		CacheDir:         cacheDir(),
 	}
