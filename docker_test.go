@@ -170,3 +170,28 @@ func TestNoDaemonIsToldWithACure(t *testing.T) {
 		t.Errorf("registered: %q", left)
 	}
 }
+
+// TestAutoUsesDockerOnlyWhereAWheelIsMissing requires a package whose source distribution compiles on the host.
+func TestAutoUsesDockerOnlyWhereAWheelIsMissing(t *testing.T) {
+	testtools.Docker(t)
+	c := newCheckout(t)
+	c.replaceIn("Pulumi.local.yaml", "builder: wheels", "builder: auto")
+	server := c.withDocker()
+	c.up()
+	if n := server.Builds(); n != 0 {
+		t.Errorf("all requirements have wheels, and docker built %d times", n)
+	}
+	wheels := c.digest()
+	c.replaceIn("requirements.txt", "pydantic==", "wrapt==1.10.0\npydantic==")
+	var out strings.Builder
+	if _, err := c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out)); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	if server.Builds() == 0 || c.digest() == wheels {
+		t.Errorf("docker built %d times", server.Builds())
+	}
+	if want := "auto: wrapt==1.10.0 has no usable wheel for python3.11 on arm64, so docker builds the dependencies"; !strings.Contains(out.String(), want) {
+		t.Errorf("the engine does not show %q:\n%s", want, &out)
+	}
+	c.quiet("auto with docker, nothing changed", server)
+}
