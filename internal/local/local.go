@@ -112,13 +112,13 @@ func (l *Local) up(ctx context.Context) error {
 		return err
 	}
 	daemon, started, err := l.ensureDaemon(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = l.deploy(ctx, daemon.URL)
 	}
-	if err := l.deploy(ctx, daemon.URL); err != nil {
-		if started { // nothing was deployed that anyone could look at
-			err = errors.Join(err, l.down())
-		}
+	if err != nil && started { // nothing was deployed that anyone could look at
+		err = errors.Join(err, l.down())
+	}
+	if err != nil {
 		return err
 	}
 	return l.show(ctx, daemon)
