@@ -95,15 +95,22 @@ func (c *checkout) restage() {
 	c.stack = stack
 }
 
-// up deploys and returns how many resources were handled in which way.
+// up deploys and returns how many resources were handled in which way: just as a preview said before.
 func (c *checkout) up() map[string]int {
 	c.t.Helper()
+	foreseen := c.preview()
 	var out bytes.Buffer
 	result, err := c.stack.Up(c.t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out))
 	if err != nil {
 		c.t.Fatalf("up: %v\n%s", err, &out)
 	}
-	return *result.Summary.ResourceChanges
+	changes := *result.Summary.ResourceChanges
+	for op, n := range foreseen {
+		if changes[string(op)] != n {
+			c.t.Errorf("the preview said %v, the update did %v", foreseen, changes)
+		}
+	}
+	return changes
 }
 
 // preview returns what an update would do, the same resources left out.

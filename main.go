@@ -33,6 +33,7 @@ func program(ctx *pulumi.Context) error {
 		Timeout:          s.Timeout,
 		Environment:      s.Environment,
 		LogRetentionDays: s.LogRetentionDays,
+		CanaryWeight:     s.CanaryWeight,
 		LiveVersion:      s.LiveVersion,
 	}
 	if s.SmokeTest != nil {

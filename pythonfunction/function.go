@@ -47,8 +47,29 @@ type Args struct {
 	SmokeTest *SmokeTest
 	// LiveVersion pins alias live to a version, which rolls back; empty for the newest.
 	LiveVersion string
-	// Tags are put on every resource; optional.
-	Tags pulumi.StringMapInput
+	// CanaryWeight, above 0 and below 1, is the share of calls that the newest version gets, while the version that the
+	// alias pointed at before gets the rest; 0 moves the alias as a whole.
+	CanaryWeight float64
+	// LogFormat is "JSON" or "Text"; JSON where it is empty.
+	LogFormat string
+	// EphemeralStorage is the size of /tmp in MB, 512 to 10240; 0 is Lambda's own default, 512.
+	EphemeralStorage int
+	// ReservedConcurrency is how many of the account's concurrent executions the function has for itself; nil for none.
+	ReservedConcurrency pulumi.IntPtrInput
+	// DeadLetterTarget is the ARN of a queue or topic for events that failed for good; optional.
+	DeadLetterTarget pulumi.StringInput
+	// Tracing turns on AWS X-Ray.
+	Tracing bool
+	// VPC is the network that the function is in; optional. The role then needs ManagedPolicies with
+	// service-role/AWSLambdaVPCAccessExecutionRole or the like.
+	VPC lambda.FunctionVpcConfigPtrInput
+	// URL gives the alias a function URL; nil for none.
+	URL *URL
+	// Policies are further inline policies of the role, JSON documents by name; ManagedPolicies are ARNs.
+	Policies        map[string]pulumi.StringInput
+	ManagedPolicies []string
+	// Tags are put on every resource, with project and stack beside them; optional.
+	Tags pulumi.StringMap
 
 	code *code // made by Bundle
 }
@@ -66,6 +87,8 @@ type PythonFunction struct {
 	FunctionArn  pulumi.StringOutput `pulumi:"functionArn"`
 	// AliasArn is what callers and triggers should name.
 	AliasArn pulumi.StringOutput `pulumi:"aliasArn"`
+	// URL is the function URL; unset without one.
+	URL pulumi.StringOutput `pulumi:"url"`
 	// Version is the newest version, and the one that AliasArn leads to unless LiveVersion says otherwise.
 	Version pulumi.StringOutput `pulumi:"version"`
 	// Image is the image that the docker builder's dependencies came from, by digest or local ID; "" for wheels.
@@ -116,7 +139,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	f.Image = c.image
 	f.Bundle = manifest.ApplyT(func(v any) map[string]any { return describe(v.(*bundle.Manifest)) }).(pulumi.MapOutput)
 	return f, ctx.RegisterResourceOutputs(f, pulumi.Map{
-		"functionName": f.FunctionName, "functionArn": f.FunctionArn, "aliasArn": f.AliasArn, "version": f.Version, "image": f.Image, "bundle": f.Bundle,
+		"functionName": f.FunctionName, "functionArn": f.FunctionArn, "aliasArn": f.AliasArn, "version": f.Version, "url": f.URL, "image": f.Image, "bundle": f.Bundle,
 	})
 }
 
@@ -128,12 +151,12 @@ func (f *PythonFunction) register(ctx *pulumi.Context, name string, args *Args, 
 		retention = pulumi.Int(args.LogRetentionDays)
 	}
 	f.LogGroup, err = cloudwatch.NewLogGroup(ctx, name+"-logs", &cloudwatch.LogGroupArgs{
-		Name: pulumi.String("/aws/lambda/" + args.FunctionName), RetentionInDays: retention, Tags: args.Tags,
+		Name: pulumi.String("/aws/lambda/" + args.FunctionName), RetentionInDays: retention, Tags: args.tags(ctx),
 	}, parent)
 	if err != nil {
 		return err
 	}
-	policy, err := f.registerRole(ctx, name, args, parent)
+	policies, err := f.registerRole(ctx, name, args, parent)
 	if err != nil {
 		return err
 	}
@@ -147,25 +170,24 @@ func (f *PythonFunction) register(ctx *pulumi.Context, name string, args *Args, 
 		Runtime:       pulumi.String(spec.Target.Runtime.Name),
 		Architectures: pulumi.StringArray{pulumi.String(spec.Target.Arch)},
 		Handler:       pulumi.String(spec.Handler),
-		LoggingConfig: &lambda.FunctionLoggingConfigArgs{LogFormat: pulumi.String("Text"), LogGroup: f.LogGroup.Name},
+		LoggingConfig: &lambda.FunctionLoggingConfigArgs{LogFormat: pulumi.String(args.logFormat()), LogGroup: f.LogGroup.Name},
 		Publish:       pulumi.Bool(true),
-		Tags:          args.Tags,
-	}
-	if args.MemorySize > 0 {
-		functionArgs.MemorySize = pulumi.Int(args.MemorySize)
-	}
-	if args.Timeout > 0 {
-		functionArgs.Timeout = pulumi.Int(args.Timeout)
-	}
-	if args.Environment != nil {
-		functionArgs.Environment = &lambda.FunctionEnvironmentArgs{Variables: args.Environment}
+		Tags:          args.tags(ctx),
 	}
 	if err := setCode(ctx, name, args, functionArgs, manifest, parent); err != nil {
 		return err
 	}
-	f.Function, err = lambda.NewFunction(ctx, name+"-function", functionArgs, parent, pulumi.DependsOn([]pulumi.Resource{policy}))
+	args.setOptions(functionArgs)
+	f.Function, err = lambda.NewFunction(ctx, name+"-function", functionArgs, parent, pulumi.DependsOn(policies))
 	if err != nil {
 		return err
 	}
-	return f.registerAlias(ctx, name, args, parent)
+	if err := f.registerAlias(ctx, name, args, parent); err != nil {
+		return err
+	}
+	f.URL = pulumi.String("").ToStringOutput()
+	if args.URL == nil {
+		return nil
+	}
+	return f.registerURL(ctx, name, args.URL, parent)
 }

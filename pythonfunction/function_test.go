@@ -2,12 +2,16 @@ package pythonfunction
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -19,23 +23,36 @@ type recorder struct {
 	mu        sync.Mutex
 	resources map[string]pulumi.MockResourceArgs // by type token
 	order     []string
+	policies  []string          // names of the role's policies
+	documents map[string]string // inline ones
+	live      string            // version that the alias points at before
+	failure   error             // of the question for it
 }
 
 func (r *recorder) NewResource(a pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.resources == nil {
-		r.resources = map[string]pulumi.MockResourceArgs{}
+		r.resources, r.documents = map[string]pulumi.MockResourceArgs{}, map[string]string{}
 	}
 	r.resources[a.TypeToken] = a
 	r.order = append(r.order, a.TypeToken)
+	switch a.TypeToken {
+	case "aws:iam/rolePolicy:RolePolicy":
+		r.policies, r.documents[a.Name] = append(r.policies, a.Name), a.Inputs["policy"].StringValue()
+	case "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
+		r.policies = append(r.policies, a.Name)
+	}
 	out := a.Inputs.Copy()
 	out["arn"] = resource.NewStringProperty("arn:aws:test:::" + a.Name)
 	out["version"] = resource.NewStringProperty("1")
+	out["result"] = resource.NewStringProperty("1")
 	return a.Name + "-id", out, nil
 }
 
-func (r *recorder) Call(pulumi.MockCallArgs) (resource.PropertyMap, error) { return nil, nil }
+func (r *recorder) Call(pulumi.MockCallArgs) (resource.PropertyMap, error) {
+	return resource.PropertyMap{"functionVersion": resource.NewStringProperty(r.live)}, r.failure
+}
 
 // function writes a function without dependencies and returns its arguments.
 func function(t *testing.T) *Args {
@@ -107,10 +124,10 @@ func TestEveryPropertyThatIsSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, r.inputs(t, "aws:cloudwatch/logGroup:LogGroup"), `{"name": "/aws/lambda/hello", "retentionInDays": 14, "tags": {"team": "one"}}`)
+	expect(t, r.inputs(t, "aws:cloudwatch/logGroup:LogGroup"), `{"name": "/aws/lambda/hello", "retentionInDays": 14, "tags": {"project": "project", "stack": "dev", "team": "one"}}`)
 	expect(t, r.inputs(t, "aws:iam/role:Role"), `{
 		"assumeRolePolicy": "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"sts:AssumeRole\",\"Principal\":{\"Service\":\"lambda.amazonaws.com\"}}]}",
-		"description": "Execution role of the Lambda function hello", "tags": {"team": "one"}}`)
+		"description": "Execution role of the Lambda function hello", "tags": {"project": "project", "stack": "dev", "team": "one"}}`)
 	expect(t, r.inputs(t, "aws:iam/rolePolicy:RolePolicy"), `{"role": "function-role-id",
 		"policy": "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":[\"logs:CreateLogStream\",\"logs:PutLogEvents\"],\"Resource\":\"arn:aws:test:::function-logs:*\"}]}"}`)
 	got := r.inputs(t, "aws:lambda/function:Function")
@@ -120,7 +137,7 @@ func TestEveryPropertyThatIsSet(t *testing.T) {
 	delete(got, "code")
 	expect(t, got, `{"name": "hello", "role": "arn:aws:test:::function-role", "runtime": "python3.11", "architectures": ["arm64"],
 		"handler": "main.handler", "memorySize": 512, "timeout": 7, "publish": true, "environment": {"variables": {"LEVEL": "debug"}},
-		"loggingConfig": {"logFormat": "Text", "logGroup": "/aws/lambda/hello"}, "tags": {"team": "one"}}`)
+		"loggingConfig": {"logFormat": "JSON", "logGroup": "/aws/lambda/hello"}, "tags": {"project": "project", "stack": "dev", "team": "one"}}`)
 }
 
 func TestChildrenAreNamedAfterTheComponent(t *testing.T) {
@@ -145,7 +162,7 @@ func TestZeroValuesLeaveLambdasDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"memorySize", "timeout", "environment", "tags"} {
+	for _, key := range []string{"memorySize", "timeout", "environment", "ephemeralStorage", "deadLetterConfig", "tracingConfig", "vpcConfig", "reservedConcurrentExecutions"} {
 		if v, ok := r.inputs(t, "aws:lambda/function:Function")[key]; ok {
 			t.Errorf("%s is set to %v", key, v)
 		}
@@ -165,6 +182,150 @@ func TestNothingIsRegisteredForABundleThatWouldNotLoad(t *testing.T) {
 	for _, token := range r.order {
 		if token != "pulumi:pulumi:Stack" {
 			t.Errorf("%s was registered", token)
+		}
+	}
+}
+
+func TestEveryOptionThatIsAskedFor(t *testing.T) {
+	args := function(t)
+	args.EphemeralStorage, args.ReservedConcurrency, args.Tracing, args.LogFormat = 1024, pulumi.Int(5), true, "Text"
+	args.DeadLetterTarget = pulumi.String("arn:aws:sqs:eu-west-1:123456789012:failed")
+	args.VPC = &lambda.FunctionVpcConfigArgs{SubnetIds: pulumi.StringArray{pulumi.String("subnet-1")}, SecurityGroupIds: pulumi.StringArray{pulumi.String("sg-1")}}
+	args.URL = &URL{}
+	args.Policies = map[string]pulumi.StringInput{"table-policy": pulumi.String(`{"Statement": []}`)}
+	args.ManagedPolicies = []string{"arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"}
+	args.SmokeTest = &SmokeTest{Event: json.RawMessage(`{ "a": 1 }`), Expect: json.RawMessage(`1`)}
+	r, err := deploy(t, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := r.inputs(t, "aws:lambda/function:Function")
+	want := map[string]string{
+		"ephemeralStorage": `{"size":1024}`, "reservedConcurrentExecutions": "5", "tracingConfig": `{"mode":"Active"}`,
+		"deadLetterConfig": `{"targetArn":"arn:aws:sqs:eu-west-1:123456789012:failed"}`,
+		"vpcConfig":        `{"securityGroupIds":["sg-1"],"subnetIds":["subnet-1"]}`,
+		"loggingConfig":    `{"logFormat":"Text","logGroup":"/aws/lambda/hello"}`,
+	}
+	for key, value := range want {
+		if text, err := json.Marshal(got[key]); err != nil || string(text) != value {
+			t.Errorf("%s: got %s, want %s", key, text, value)
+		}
+	}
+	expect(t, r.inputs(t, "aws:lambda/invocation:Invocation"), `{"functionName": "hello", "qualifier": "1", "input": "{\"a\":1}"}`)
+	expect(t, r.inputs(t, "aws:lambda/alias:Alias"), `{"name": "live", "functionName": "hello", "functionVersion": "1", "description": "The version that callers get"}`)
+	expect(t, r.inputs(t, "aws:lambda/functionUrl:FunctionUrl"), `{"functionName": "hello", "qualifier": "live", "authorizationType": "AWS_IAM"}`)
+	var names []string
+	for _, p := range r.policies {
+		names = append(names, p)
+	}
+	slices.Sort(names)
+	if want := []string{"function-AWSLambdaVPCAccessExecutionRole", "function-AWSXRayDaemonWriteAccess", "function-dead-letter-policy", "function-logs-policy", "function-table-policy"}; !slices.Equal(names, want) {
+		t.Errorf("policies: got %q, want %q", names, want)
+	}
+}
+
+func TestNoPolicyThatIsGeneratedAllowsEverything(t *testing.T) {
+	for _, target := range []string{"arn:aws:sqs:eu-west-1:123456789012:failed", "arn:aws:sns:eu-west-1:123456789012:failed"} {
+		args := function(t)
+		args.DeadLetterTarget = pulumi.String(target)
+		r, err := deploy(t, args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range r.documents {
+			var document policyDocument
+			if err := json.Unmarshal([]byte(text), &document); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range document.Statement {
+				if s.Resource == "*" || s.Resource == "" || strings.Contains(fmt.Sprint(s.Action), "*") {
+					t.Errorf("%s allows %v on %q", name, s.Action, s.Resource)
+				}
+			}
+		}
+		if len(r.documents) != 2 {
+			t.Errorf("got %d policies, want 2", len(r.documents))
+		}
+	}
+}
+
+func TestTheLiveVersionIsPinned(t *testing.T) {
+	args := function(t)
+	args.LiveVersion = "7"
+	r, err := deploy(t, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.inputs(t, "aws:lambda/alias:Alias")["functionVersion"]; got != "7" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestTheCanaryGetsItsShare(t *testing.T) {
+	for name, c := range map[string]struct {
+		live    string // what the alias points at before, "" for no alias
+		failure error
+		want    string
+	}{
+		"an alias at the version before": {"0", nil, `{"name": "live", "functionName": "hello", "functionVersion": "0", "description": "The version that callers get", "routingConfig": {"additionalVersionWeights": {"1": 0.25}}}`},
+		"an alias at the newest":         {"1", nil, `{"name": "live", "functionName": "hello", "functionVersion": "1", "description": "The version that callers get", "routingConfig": null}`},
+		"no alias":                       {"", errors.New("ResourceNotFoundException: no alias"), `{"name": "live", "functionName": "hello", "functionVersion": "1", "description": "The version that callers get"}`},
+		"an alias that cannot be read":   {"", errors.New("AccessDeniedException"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := function(t)
+			args.CanaryWeight = 0.25
+			r := &recorder{live: c.live, failure: c.failure}
+			err := pulumi.RunErr(func(ctx *pulumi.Context) error {
+				_, err := New(ctx, "function", args)
+				return err
+			}, pulumi.WithMocks("project", "dev", r))
+			if c.want == "" {
+				if err == nil || !strings.Contains(err.Error(), "AccessDenied") {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, r.inputs(t, "aws:lambda/alias:Alias"), c.want)
+		})
+	}
+}
+
+func TestTheSmokeTestComparesJSONValues(t *testing.T) {
+	for _, c := range []struct {
+		expect, result string
+		ok             bool
+	}{
+		{`{"a": 1, "b": [2]}`, `{"b":[2],"a":1.0}`, true},
+		{`{"a": 1}`, `{"a": 1, "b": 2}`, false},
+		{`null`, `null`, true},
+		{`1`, `not JSON`, false},
+		{``, `anything`, true},
+	} {
+		test := &SmokeTest{}
+		if c.expect != "" {
+			test.Expect = json.RawMessage(c.expect)
+		}
+		if err := test.check("3", c.result); (err == nil) != c.ok {
+			t.Errorf("%s against %s: %v", c.result, c.expect, err)
+		}
+	}
+}
+
+func TestRegistriesAreToldApart(t *testing.T) {
+	for repository, server := range map[string]string{
+		"123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/x": "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+		"localhost:5000/x": "localhost:5000", "localhost/x": "localhost", "team/x": "docker.io", "ghcr.io/team/x": "ghcr.io",
+	} {
+		r := &Registry{Repository: repository}
+		if got := r.server(); got != server {
+			t.Errorf("%s: got %s, want %s", repository, got, server)
+		}
+		if isECR := ecrHost.MatchString(r.server()); isECR != strings.Contains(repository, ".ecr.") {
+			t.Errorf("%s: Amazon ECR %v", repository, isECR)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -71,10 +72,35 @@ func (f *PythonFunction) registerAlias(ctx *pulumi.Context, name string, args *A
 		Name: pulumi.String(aliasName), FunctionName: f.Function.Name, FunctionVersion: version,
 		Description: pulumi.String("The version that callers get"),
 	}
-	if args.LiveVersion != "" {
+	switch {
+	case args.LiveVersion != "":
 		alias.FunctionVersion = pulumi.String(args.LiveVersion)
+	case args.CanaryWeight > 0:
+		if err := args.setCanary(ctx, alias, version); err != nil {
+			return err
+		}
 	}
 	var err error
 	f.Alias, err = lambda.NewAlias(ctx, name+"-live", alias, parent)
 	return err
+}
+
+// setCanary leaves the alias at the version that it points at now, and gives the newest one its share. Where there is no
+// alias yet, or it points at the newest version already, all calls go to that one.
+func (a *Args) setCanary(ctx *pulumi.Context, alias *lambda.AliasArgs, newest pulumi.StringOutput) error {
+	now, err := lambda.LookupAlias(ctx, &lambda.LookupAliasArgs{FunctionName: a.FunctionName, Name: aliasName})
+	if err != nil && strings.Contains(err.Error(), "ResourceNotFoundException") {
+		return nil // the first deployment
+	}
+	if err != nil {
+		return fmt.Errorf("finding the version that alias %q points at: %w", aliasName, err)
+	}
+	alias.FunctionVersion = pulumi.All(newest).ApplyT(func([]any) string { return now.FunctionVersion }).(pulumi.StringOutput)
+	alias.RoutingConfig = newest.ApplyT(func(version string) *lambda.AliasRoutingConfig {
+		if version == now.FunctionVersion {
+			return nil
+		}
+		return &lambda.AliasRoutingConfig{AdditionalVersionWeights: map[string]float64{version: a.CanaryWeight}}
+	}).(lambda.AliasRoutingConfigPtrOutput)
+	return nil
 }

@@ -2,6 +2,10 @@ package pythonfunction
 
 import (
 	"encoding/json"
+	"maps"
+	"path"
+	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -26,8 +30,9 @@ func (d policyDocument) json() (string, error) {
 	return string(text), err
 }
 
-// registerRole creates the function's role, which may write to the function's own log group and do nothing else.
-func (f *PythonFunction) registerRole(ctx *pulumi.Context, name string, args *Args, parent pulumi.ResourceOption) (*iam.RolePolicy, error) {
+// registerRole creates the function's role, which may write to the function's own log group and do what the arguments
+// ask for, and returns what the function has to wait for.
+func (f *PythonFunction) registerRole(ctx *pulumi.Context, name string, args *Args, parent pulumi.ResourceOption) ([]pulumi.Resource, error) {
 	trust, err := policyDocument{Statement: []statement{{
 		Effect: "Allow", Action: "sts:AssumeRole", Principal: map[string]string{"Service": "lambda.amazonaws.com"},
 	}}}.json()
@@ -37,17 +42,56 @@ func (f *PythonFunction) registerRole(ctx *pulumi.Context, name string, args *Ar
 	f.Role, err = iam.NewRole(ctx, name+"-role", &iam.RoleArgs{
 		AssumeRolePolicy: pulumi.String(trust),
 		Description:      pulumi.String("Execution role of the Lambda function " + args.FunctionName),
-		Tags:             args.Tags,
+		Tags:             args.tags(ctx),
 	}, parent)
 	if err != nil {
 		return nil, err
 	}
-	return iam.NewRolePolicy(ctx, name+"-logs-policy", &iam.RolePolicyArgs{
-		Role: f.Role.ID(),
-		Policy: f.LogGroup.Arn.ApplyT(func(arn string) (string, error) {
-			return policyDocument{Statement: []statement{{
-				Effect: "Allow", Action: []string{"logs:CreateLogStream", "logs:PutLogEvents"}, Resource: arn + ":*",
-			}}}.json()
-		}).(pulumi.StringOutput),
-	}, parent)
+	policies := map[string]pulumi.StringInput{"logs-policy": allow(f.LogGroup.Arn, ":*", "logs:CreateLogStream", "logs:PutLogEvents")}
+	if args.DeadLetterTarget != nil {
+		policies["dead-letter-policy"] = args.DeadLetterTarget.ToStringOutput().ApplyT(func(arn string) (string, error) {
+			action := "sqs:SendMessage"
+			if strings.Contains(arn, ":sns:") {
+				action = "sns:Publish"
+			}
+			return allowText(arn, action)
+		}).(pulumi.StringOutput)
+	}
+	maps.Copy(policies, args.Policies)
+	return f.attach(ctx, name, args, policies, parent)
+}
+
+// attach puts policies on the role.
+func (f *PythonFunction) attach(ctx *pulumi.Context, name string, args *Args, policies map[string]pulumi.StringInput, parent pulumi.ResourceOption) ([]pulumi.Resource, error) {
+	var attached []pulumi.Resource
+	for _, key := range slices.Sorted(maps.Keys(policies)) {
+		policy, err := iam.NewRolePolicy(ctx, name+"-"+key, &iam.RolePolicyArgs{Role: f.Role.ID(), Policy: policies[key]}, parent)
+		if err != nil {
+			return nil, err
+		}
+		attached = append(attached, policy)
+	}
+	managed := slices.Clone(args.ManagedPolicies)
+	if args.Tracing {
+		managed = append(managed, "arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess")
+	}
+	for _, arn := range managed {
+		attachment, err := iam.NewRolePolicyAttachment(ctx, name+"-"+path.Base(arn), &iam.RolePolicyAttachmentArgs{
+			Role: f.Role.Name, PolicyArn: pulumi.String(arn),
+		}, parent)
+		if err != nil {
+			return nil, err
+		}
+		attached = append(attached, attachment)
+	}
+	return attached, nil
+}
+
+// allow returns a policy that allows actions on one resource.
+func allow(arn pulumi.StringOutput, suffix string, actions ...string) pulumi.StringOutput {
+	return arn.ApplyT(func(arn string) (string, error) { return allowText(arn+suffix, actions...) }).(pulumi.StringOutput)
+}
+
+func allowText(resource string, actions ...string) (string, error) {
+	return policyDocument{Statement: []statement{{Effect: "Allow", Action: actions, Resource: resource}}}.json()
 }

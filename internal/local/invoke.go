@@ -18,8 +18,10 @@ import (
 // aliasName is the alias that the program points at the version that passed its smoke test.
 const aliasName = "live"
 
-// initStart begins the line in which an execution environment says what it runs on.
-const initStart = "INIT_START"
+// saysRuntime says that a line is the one in which an execution environment tells what it runs on, in either log format.
+func saysRuntime(line string) bool {
+	return strings.Contains(line, "INIT_START") || strings.Contains(line, "platform.initStart")
+}
 
 // errDown says that there is nothing to ask.
 var errDown = errors.New("the emulator is not running: start it with make local")
@@ -63,10 +65,10 @@ func (l *Local) invokeAt(ctx context.Context, url, name, event string) error {
 	if err != nil {
 		return fmt.Errorf("reading the log of %q: %w", name, err)
 	}
-	if !strings.HasPrefix(string(log), initStart) { // the environment was started before, by the smoke test
+	if !saysRuntime(string(log)) { // the environment was started before, by the smoke test
 		started := ""
 		err := eachLogLine(ctx, cfg, name, func(line string) {
-			if strings.HasPrefix(line, initStart) {
+			if saysRuntime(line) {
 				started = line
 			}
 		})

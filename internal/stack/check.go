@@ -51,7 +51,7 @@ var reserved = []string{
 var keys = []string{
 	"functionName", "handler", "runtime", "architecture", "source", "requirements", "exclude", "builder", "memorySize",
 	"timeout", "environment", "logRetentionDays", "registry", "image", "smokeTest",
-	"liveVersion", "artifactBucket",
+	"liveVersion", "artifactBucket", "canaryWeight",
 }
 
 // check holds the settings against what AWS and the bundler accept.
@@ -73,6 +73,9 @@ func (r *reader) check(s *Settings) {
 	}
 	if s.ArtifactBucket != "" && !bucketName.MatchString(s.ArtifactBucket) {
 		r.wrong("artifactBucket", fmt.Sprintf("%q", s.ArtifactBucket), "the name of an S3 bucket, or create")
+	}
+	if s.CanaryWeight < 0 || s.CanaryWeight >= 1 {
+		r.wrong("canaryWeight", s.CanaryWeight, "0 to below 1: the share of the newest version, 0 for all calls")
 	}
 	if s.LiveVersion != "" && !version.MatchString(s.LiveVersion) {
 		r.wrong("liveVersion", fmt.Sprintf("%q", s.LiveVersion), "the number of a published version")

@@ -34,6 +34,8 @@ type Settings struct {
 	LogRetentionDays int
 	// SmokeTest is an event, and the result that a new version has to return before it gets traffic; nil for none.
 	SmokeTest *SmokeTest
+	// CanaryWeight is the share of calls that the newest version gets; 0 for all.
+	CanaryWeight float64
 	// LiveVersion pins the alias to a version; empty for the newest.
 	LiveVersion string
 	// Registry is the repository that keeps the docker builder's image, Image takes the tree from an image that is
@@ -65,6 +67,7 @@ func Load(ctx *pulumi.Context) (*Settings, error) {
 		Timeout:          r.integer("timeout", 10),
 		LogRetentionDays: r.integer("logRetentionDays", 30),
 		Environment:      r.environment("environment"),
+		CanaryWeight:     r.number("canaryWeight"),
 		LiveVersion:      r.str("liveVersion", ""),
 		Registry:         r.str("registry", ""),
 		Image:            r.str("image", ""),
@@ -124,6 +127,14 @@ func (r *reader) integer(key string, fallback int) int {
 		return fallback
 	case err != nil:
 		r.wrong(key, fmt.Sprintf("%q", r.config.Get(key)), "a whole number")
+	}
+	return v
+}
+
+func (r *reader) number(key string) float64 {
+	v, err := r.config.TryFloat64(key)
+	if err != nil && !errors.Is(err, config.ErrMissingVar) {
+		r.wrong(key, fmt.Sprintf("%q", r.config.Get(key)), "a number")
 	}
 	return v
 }

@@ -24,6 +24,7 @@ var getters = map[string]getter{
 	"aws:index/getRegion:getRegion":                       {properties(), getRegion},
 	"aws:index/getPartition:getPartition":                 {properties(), getPartition},
 	"aws:ecr/getAuthorizationToken:getAuthorizationToken": {properties("registryId"), getAuthorizationToken},
+	"aws:lambda/getAlias:getAlias":                        {properties("functionName", "name"), getAlias},
 }
 
 func (p *awsProvider) Invoke(ctx context.Context, r plugin.InvokeRequest) (plugin.InvokeResponse, error) {
@@ -45,6 +46,12 @@ func (p *awsProvider) Invoke(ctx context.Context, r plugin.InvokeRequest) (plugi
 func getCallerIdentity(ctx context.Context, c *clients, _ object) (object, error) {
 	answer, err := c.do(ctx, "sts:GetCallerIdentity")
 	return answer.with(object{"id": answer["account"], "accountId": answer["account"]}), err
+}
+
+func getAlias(ctx context.Context, c *clients, args object) (object, error) {
+	answer, err := c.do(ctx, "lambda:GetAlias", args)
+	arn := answer.string("aliasArn")
+	return answer.with(args).with(object{"id": arn, "arn": arn}), err
 }
 
 func getRegion(_ context.Context, c *clients, _ object) (object, error) {

@@ -1,0 +1,76 @@
+package pythonfunction
+
+import (
+	"maps"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// URL is a function URL of alias live.
+type URL struct {
+	// Public lets anyone call it; else callers sign their requests with IAM credentials.
+	Public bool
+}
+
+// setOptions sets what is left to Lambda's own defaults where it is not asked for.
+func (a *Args) setOptions(to *lambda.FunctionArgs) {
+	if a.MemorySize > 0 {
+		to.MemorySize = pulumi.Int(a.MemorySize)
+	}
+	if a.Timeout > 0 {
+		to.Timeout = pulumi.Int(a.Timeout)
+	}
+	if a.Environment != nil {
+		to.Environment = &lambda.FunctionEnvironmentArgs{Variables: a.Environment}
+	}
+	if a.EphemeralStorage > 0 {
+		to.EphemeralStorage = &lambda.FunctionEphemeralStorageArgs{Size: pulumi.Int(a.EphemeralStorage)}
+	}
+	if a.DeadLetterTarget != nil {
+		to.DeadLetterConfig = &lambda.FunctionDeadLetterConfigArgs{TargetArn: a.DeadLetterTarget}
+	}
+	if a.Tracing {
+		to.TracingConfig = &lambda.FunctionTracingConfigArgs{Mode: pulumi.String("Active")}
+	}
+	to.ReservedConcurrentExecutions, to.VpcConfig = a.ReservedConcurrency, a.VPC
+}
+
+// logFormat returns the format of the function's log (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html).
+func (a *Args) logFormat() string {
+	if a.LogFormat == "" {
+		return "JSON"
+	}
+	return a.LogFormat
+}
+
+// tags returns the tags of every resource. The commit is not among them: it would change every resource at every commit,
+// and publish a version of the same bytes.
+func (a *Args) tags(ctx *pulumi.Context) pulumi.StringMap {
+	tags := pulumi.StringMap{"project": pulumi.String(ctx.Project()), "stack": pulumi.String(ctx.Stack())}
+	maps.Copy(tags, a.Tags)
+	return tags
+}
+
+// registerURL gives the alias a URL.
+func (f *PythonFunction) registerURL(ctx *pulumi.Context, name string, u *URL, parent pulumi.ResourceOption) error {
+	auth := "AWS_IAM"
+	if u.Public {
+		auth = "NONE"
+	}
+	url, err := lambda.NewFunctionUrl(ctx, name+"-url", &lambda.FunctionUrlArgs{
+		FunctionName: f.Function.Name, Qualifier: f.Alias.Name, AuthorizationType: pulumi.String(auth),
+	}, parent)
+	if err != nil {
+		return err
+	}
+	f.URL = url.FunctionUrl
+	if !u.Public {
+		return nil
+	}
+	_, err = lambda.NewPermission(ctx, name+"-url-permission", &lambda.PermissionArgs{
+		Action: pulumi.String("lambda:InvokeFunctionUrl"), Function: f.Function.Name, Qualifier: f.Alias.Name,
+		Principal: pulumi.String("*"), FunctionUrlAuthType: pulumi.String(auth),
+	}, parent)
+	return err
+}
