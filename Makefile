@@ -14,6 +14,9 @@ local-down: ## stop the emulator; the emulated account is gone with it
 test: lint docker ## everything that has to pass; what is skipped says why
 	go test -race -timeout 40m ./...
 
+bench: ## measure against uv and zip, and write docs/benchmarks.md
+	go run ./internal/bench
+
 docker: ## a Docker daemon that runs arm64, and the base image, where they can be had
 	@tools/docker/daemon.sh && tools/docker/base-image.sh python3.11 arm64 && tools/docker/base-image.sh python3.11 x86_64 || echo "==> no Docker here: the tests of the docker builder are skipped"
 
@@ -27,4 +30,4 @@ $(LOCAL_TOOLS_DIR)/golangci-lint-%:
 	@GOBIN=$(LOCAL_TOOLS_DIR)/partial go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*
 	@mv $(LOCAL_TOOLS_DIR)/partial/golangci-lint $@
 
-.PHONY: help local local-down test docker lint
+.PHONY: help local local-down test bench docker lint

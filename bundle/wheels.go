@@ -62,12 +62,13 @@ func (w *wheelsBuilder) nextFromSource(ctx context.Context, output string, err e
 	return projectName(m[1]), w.checkSdistOnly(ctx, m[1], output)
 }
 
-// installArgs is explicit about the target on every host, also where host and target are the same.
+// installArgs is explicit about the target on every host, also where host and target are the same. Hard links to uv's
+// cache are safe, because nothing is ever written into the tree, and save copying it; uv copies where it cannot link.
 func (w *wheelsBuilder) installArgs(fromSource []string) []string {
 	args := []string{
 		"pip", "install", "--target", w.tree, "--requirement", requirementsName,
 		"--python-platform", w.target.UVPlatform(), "--python-version", w.target.Runtime.Python,
-		"--only-binary", ":all:", "--link-mode", "copy", "--no-compile-bytecode", "--no-python-downloads",
+		"--only-binary", ":all:", "--link-mode", "hardlink", "--no-compile-bytecode", "--no-python-downloads",
 	}
 	if w.hashed {
 		args = append(args, "--require-hashes")

@@ -214,11 +214,7 @@ func TestEveryOptionThatIsAskedFor(t *testing.T) {
 	expect(t, r.inputs(t, "aws:lambda/invocation:Invocation"), `{"functionName": "hello", "qualifier": "1", "input": "{\"a\":1}"}`)
 	expect(t, r.inputs(t, "aws:lambda/alias:Alias"), `{"name": "live", "functionName": "hello", "functionVersion": "1", "description": "The version that callers get"}`)
 	expect(t, r.inputs(t, "aws:lambda/functionUrl:FunctionUrl"), `{"functionName": "hello", "qualifier": "live", "authorizationType": "AWS_IAM"}`)
-	var names []string
-	for _, p := range r.policies {
-		names = append(names, p)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(slices.Values(r.policies))
 	if want := []string{"function-AWSLambdaVPCAccessExecutionRole", "function-AWSXRayDaemonWriteAccess", "function-dead-letter-policy", "function-logs-policy", "function-table-policy"}; !slices.Equal(names, want) {
 		t.Errorf("policies: got %q, want %q", names, want)
 	}

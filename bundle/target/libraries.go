@@ -30,12 +30,13 @@ const amazonLinux2023Libraries = `
 	libtinfo.so.6 libcap.so.2 libattr.so.1 libacl.so.1 libgmp.so.10 libffi.so.8 libcrypt.so.2 libsqlite3.so.0`
 
 // symbols are the newest versions that the runtime's libraries define, by the families' names and by operating system:
-// glibc 2.26, libstdc++ and libgcc of gcc 7.3, zlib 1.2.7; glibc 2.34, gcc 14.2 (since release 2023.7 of March 2025,
-// docker-library/official-images pull 18759), zlib 1.2.11. Which version of a library defines which symbols is in gcc's
+// glibc 2.26, libstdc++ and libgcc of gcc 7.3, zlib 1.2.7, and a liblzma in Python's own folder without XZ_5.2
+// (aws/aws-lambda-base-images issue 127); glibc 2.34, gcc 14.2 (since release 2023.7 of March 2025,
+// docker-library/official-images pull 18759), zlib 1.2.11, xz 5.2. Which version of a library defines which symbols is in gcc's
 // ABI history (https://gcc.gnu.org/onlinedocs/libstdc++/manual/abi.html) and in zlib's zlib.map.
 var symbols = map[string]map[string]string{
-	AmazonLinux2.Name:    {"GLIBC": "2.26", "GLIBCXX": "3.4.24", "CXXABI": "1.3.11", "GCC": "7.0.0", "ZLIB": "1.2.5.2"},
-	AmazonLinux2023.Name: {"GLIBC": "2.34", "GLIBCXX": "3.4.33", "CXXABI": "1.3.15", "GCC": "14.0.0", "ZLIB": "1.2.9"},
+	AmazonLinux2.Name:    {"GLIBC": "2.26", "GLIBCXX": "3.4.24", "CXXABI": "1.3.11", "GCC": "7.0.0", "ZLIB": "1.2.5.2", "XZ": "5.0"},
+	AmazonLinux2023.Name: {"GLIBC": "2.34", "GLIBCXX": "3.4.33", "CXXABI": "1.3.15", "GCC": "14.0.0", "ZLIB": "1.2.9", "XZ": "5.2"},
 }
 
 var libraries = map[string]map[string]bool{

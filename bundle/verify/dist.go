@@ -6,11 +6,15 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"maps"
 	"net/textproto"
 	"path"
 	"slices"
 	"strings"
 )
+
+// maxRequires bounds the requirements of a package that are looked at; the largest have some hundred.
+const maxRequires = 5000
 
 // distFiles are the files of a dist-info folder that are read.
 var distFiles = []string{"METADATA", "WHEEL", "RECORD", "top_level.txt"}
@@ -66,7 +70,7 @@ func (d *Dist) readMetadata(text []byte) {
 			*field = values[0]
 		}
 	}
-	d.Requires = h["Requires-Dist"]
+	d.Requires = h["Requires-Dist"][:min(maxRequires, len(h["Requires-Dist"]))]
 }
 
 // parseHeaders reads the header of a METADATA or WHEEL file, which has the form of an e-mail's
@@ -114,47 +118,66 @@ func parseRecord(text []byte) ([]string, error) {
 }
 
 // own lists the packages in order of their folders, and finds the one that each file belongs to: by RECORD, else by
-// the folders that top_level.txt or its own name claim.
+// the folders that top_level.txt or its own name claim. What another package lists as its own is a copy inside it, and
+// no package that is installed.
 func (s *scan) own() {
-	for _, d := range s.dists {
-		s.facts.Dists = append(s.facts.Dists, *d)
-	}
-	dists := s.facts.Dists
-	slices.SortFunc(dists, func(a, b Dist) int { return strings.Compare(a.Dir, b.Dir) })
-	byFile, byFolder := map[string]int{}, map[string]int{}
-	for i := range dists {
-		d, root := &dists[i], path.Dir(dists[i].Dir)
-		byFolder[d.Dir] = i + 1
+	all := slices.SortedFunc(maps.Values(s.dists), func(a, b *Dist) int { return strings.Compare(a.Dir, b.Dir) })
+	byFile, byFolder := map[string]*Dist{}, map[string]*Dist{}
+	for _, d := range all {
 		for _, name := range d.record {
-			byFile[path.Join(root, name)] = i + 1
+			byFile[path.Join(path.Dir(d.Dir), name)] = d
 		}
-		claims := append(d.topLevel, strings.ReplaceAll(normalName(d.Name), "-", "_"), d.Name, d.Name+".libs", normalName(d.Name)+".libs")
-		for _, folder := range claims {
-			if folder = path.Join(root, folder); byFolder[folder] == 0 {
-				byFolder[folder] = i + 1
+	}
+	all = slices.DeleteFunc(all, func(d *Dist) bool {
+		owner := byFile[path.Join(d.Dir, "METADATA")]
+		return owner != nil && owner != d
+	})
+	index := map[*Dist]int{}
+	for i, d := range all {
+		index[d] = i + 1
+		for _, folder := range d.claims() {
+			if byFolder[folder] == nil {
+				byFolder[folder] = d
 			}
 		}
-		d.record, d.topLevel = nil, nil
+		d.Name, d.Version = printable(d.Name), printable(d.Version)
+		s.facts.Dists = append(s.facts.Dists, *d)
+		s.facts.Dists[i].record, s.facts.Dists[i].topLevel = nil, nil
 	}
 	for i := range s.facts.Files {
 		f := &s.facts.Files[i]
-		if f.Dist = byFile[f.Name]; f.Dist == 0 {
-			f.Dist = ownerByFolder(byFolder, f.Name)
+		d := byFile[f.Name]
+		if d == nil {
+			d = ownerByFolder(byFolder, f.Name)
 		}
+		f.Dist = index[d]
 	}
 }
 
+// claims returns the folders whose files a package owns though no RECORD says so; only its dist-info where it has one.
+func (d *Dist) claims() []string {
+	if len(d.record) > 0 {
+		return []string{d.Dir}
+	}
+	root, normal := path.Dir(d.Dir), normalName(d.Name)
+	folders := []string{d.Dir}
+	for _, name := range append(d.topLevel, strings.ReplaceAll(normal, "-", "_"), d.Name, d.Name+".libs", normal+".libs") {
+		folders = append(folders, path.Join(root, name))
+	}
+	return folders
+}
+
 // ownerByFolder looks for the folder that a file is in, or for the module that it is.
-func ownerByFolder(byFolder map[string]int, name string) int {
-	if i := byFolder[strings.TrimSuffix(name, path.Ext(name))]; i > 0 && isPython(name) {
-		return i
+func ownerByFolder(byFolder map[string]*Dist, name string) *Dist {
+	if d := byFolder[strings.TrimSuffix(name, path.Ext(name))]; d != nil && isPython(name) {
+		return d
 	}
 	for dir := path.Dir(name); dir != "." && dir != "/"; dir = path.Dir(dir) {
-		if i := byFolder[dir]; i > 0 {
-			return i
+		if d := byFolder[dir]; d != nil {
+			return d
 		}
 	}
-	return 0
+	return nil
 }
 
 // normalName returns a package name as names are compared

@@ -38,16 +38,33 @@ type Options struct {
 	Ignore []Waiver
 	// ZippedBytes is the size of the zip; 0 where there is none.
 	ZippedBytes int64
+	// Found are errors that were found otherwise, such as by Syntax.
+	Found []Finding
 }
 
 // Verify judges a zip file or a folder. The error says that it could not be read; what is wrong with the bundle is in
 // the report.
 func Verify(ctx context.Context, path string, t target.Target, o Options) (*Report, error) {
-	facts, zipped, err := ScanPath(ctx, path)
+	b, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	o.ZippedBytes = zipped
+	defer b.Close() //nolint:errcheck // opened for reading
+	facts, err := b.scan(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	var sources []File
+	for i, f := range facts.Files {
+		if f.Dist == 0 {
+			sources = append(sources, b.files[i])
+		}
+	}
+	found, err := Syntax(ctx, t, sources)
+	if err != nil {
+		return nil, err
+	}
+	o.ZippedBytes, o.Found = b.zipped, append(o.Found, found...)
 	return facts.Judge(t, o), nil
 }
 
@@ -59,10 +76,15 @@ func ScanPath(ctx context.Context, path string) (facts *Facts, zippedBytes int64
 		return nil, 0, err
 	}
 	defer b.Close() //nolint:errcheck // opened for reading
-	facts, err = Scan(ctx, b.files)
+	facts, err = b.scan(ctx, path)
+	return facts, b.zipped, err
+}
+
+func (b *bundleFiles) scan(ctx context.Context, path string) (*Facts, error) {
+	facts, err := Scan(ctx, b.files)
 	if err != nil {
-		return nil, 0, fmt.Errorf("scanning bundle %q: %w", path, err)
+		return nil, fmt.Errorf("scanning bundle %q: %w", path, err)
 	}
 	facts.Problems = append(facts.Problems, b.problems...)
-	return facts, b.zipped, nil
+	return facts, nil
 }

@@ -1,5 +1,8 @@
 package verify
 
+// FactsVersion is raised when Scan notes something else of the same files: facts that were kept are to be made anew.
+const FactsVersion = 1
+
 // Facts is what a bundle, or a part of one, consists of, whatever it is for. It can be kept as JSON.
 type Facts struct {
 	Files []FileFact `json:"files"`

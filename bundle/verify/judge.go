@@ -23,6 +23,8 @@ type judge struct {
 	r      *Report
 	byName map[string]int      // index into Files
 	bySO   map[string][]string // ELF files by soname and by base name
+	rpaths map[int][]string    // folders on the RPATHs of a package's files, by FileFact.Dist
+	native map[int]bool        // packages that have machine code for the target, likewise
 }
 
 // Judge holds the facts against a target. It reads nothing.
@@ -36,14 +38,14 @@ func (f *Facts) Judge(t target.Target, o Options) *Report {
 		j.byName[f.Files[i].Name] = i
 	}
 	j.sizes()
-	for _, p := range f.Problems {
+	for _, p := range slices.Concat(f.Problems, o.Found) {
 		j.error(p)
 	}
+	j.names()
 	j.binaries()
 	j.distributions()
 	j.handler()
 	j.shadows()
-	j.caseCollisions()
 	j.ballast()
 	for _, list := range [][]Finding{j.r.Errors, j.r.Remarks, j.r.Waived} {
 		slices.SortStableFunc(list, compareFindings)

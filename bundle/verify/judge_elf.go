@@ -34,8 +34,8 @@ func machineName(m uint16) string {
 	return fmt.Sprintf("machine %d", m)
 }
 
-// native says that an ELF file is of the target's kind: machine, width and byte order.
-func (j *judge) native(e *ELF) bool {
+// loadable says that an ELF file is of the target's kind: machine, width and byte order.
+func (j *judge) loadable(e *ELF) bool {
 	return elf.Machine(e.Machine) == machines[j.t.Arch] && e.Bits == 64 && !e.BigEndian
 }
 
@@ -49,9 +49,9 @@ func (j *judge) binaries() {
 		case e == nil && (f.Foreign == "" || f.Foreign == "link"):
 		case e == nil:
 			j.foreign(f, f.Foreign+" binary", "an ELF file for "+machineName(uint16(machines[j.t.Arch])))
-		case !j.native(e):
+		case !j.loadable(e):
 			j.foreign(f, describe(e), machineName(uint16(machines[j.t.Arch])))
-		case j.abi(f, e):
+		case j.abi(f):
 			j.libraries(f.Name, e)
 		}
 	}
@@ -80,13 +80,16 @@ func (j *judge) foreign(f *FileFact, got, want string) {
 	}
 	module, tag, ok := splitModule(f.Name)
 	switch {
+	case e == nil && j.forAnyPlatform(f):
+		j.unused(f, got, want)
+		return
 	case ok && (e == nil || e.Init || tag != ""):
 		if sibling := j.sibling(f.Name, module); sibling != "" {
 			j.remark(Finding{Code: "UNUSED", File: f.Name, Got: got, Want: "nothing: " + sibling + " is imported instead"})
 			return
 		}
-	case e == nil || j.forAnyPlatform(f) || j.hasNative(f):
-		j.remark(Finding{Code: "UNUSED", File: f.Name, Got: got, Want: want})
+	case e == nil || j.forAnyPlatform(f) || f.Dist > 0 && j.native[f.Dist]: // a program or a library
+		j.unused(f, got, want)
 		return
 	}
 	if finding.Cure == "" && f.Dist > 0 {
@@ -94,6 +97,13 @@ func (j *judge) foreign(f *FileFact, got, want string) {
 		finding.Cure = fmt.Sprintf("install the wheel of %s %s for %s on %s: bundle build does, on any host; pip alone takes the wheel of the host it runs on", d.Name, d.Version, j.t.Runtime.Name, j.t.Machine())
 	}
 	j.error(finding)
+}
+
+// unused remarks on a large file that the target cannot use.
+func (j *judge) unused(f *FileFact, got, want string) {
+	if f.Size >= noteSize {
+		j.remark(Finding{Code: "UNUSED", File: f.Name, Got: fmt.Sprintf("%s, %d bytes", got, f.Size), Want: want})
+	}
 }
 
 // sibling returns the file that the target's Python imports for a module, or nothing.
@@ -104,7 +114,7 @@ func (j *judge) sibling(name, module string) string {
 	}
 	for _, suffix := range suffixes(j.t) {
 		candidate := path.Join(dir, module+suffix)
-		if e := j.ELF[candidate]; candidate != name && j.has(candidate) && (e == nil && suffix == ".py" || e != nil && j.native(e)) {
+		if e := j.ELF[candidate]; candidate != name && j.has(candidate) && (e == nil && suffix == ".py" || e != nil && j.loadable(e)) {
 			return candidate
 		}
 	}
@@ -118,22 +128,9 @@ func (j *judge) forAnyPlatform(f *FileFact) bool {
 	return f.Dist > 0 && slices.ContainsFunc(j.Dists[f.Dist-1].Tags, func(tag string) bool { return strings.HasSuffix(tag, "-any") })
 }
 
-// hasNative says that a file's package has other machine code, for the target.
-func (j *judge) hasNative(f *FileFact) bool {
-	if f.Dist == 0 {
-		return false
-	}
-	for i := range j.Files {
-		if other := &j.Files[i]; other.Dist == f.Dist && j.ELF[other.Name] != nil && j.native(j.ELF[other.Name]) {
-			return true
-		}
-	}
-	return false
-}
-
 // abi judges the tag in an extension module's name. It returns false where the file is not loaded, so that nothing it
 // needs matters.
-func (j *judge) abi(f *FileFact, e *ELF) bool {
+func (j *judge) abi(f *FileFact) bool {
 	module, tag, ok := splitModule(f.Name)
 	if !ok || tag == "" || tag == "abi3" || tag == abiTag(j.t) || !looksLikeABI(tag) {
 		return true
@@ -142,7 +139,11 @@ func (j *judge) abi(f *FileFact, e *ELF) bool {
 		j.remark(Finding{Code: "UNUSED", File: f.Name, Got: tag, Want: "nothing: " + sibling + " is imported instead"})
 		return false
 	}
-	j.error(Finding{Code: "ABI-TAG", File: f.Name, Got: tag, Want: abiTag(j.t) + ", abi3 or no tag"})
+	code := "ABI-TAG"
+	if strings.HasSuffix(tag, "-musl") {
+		code = "MUSL"
+	}
+	j.error(Finding{Code: code, File: f.Name, Got: tag, Want: abiTag(j.t) + ", abi3 or no tag"})
 	return false
 }
 

@@ -10,45 +10,84 @@ import (
 // taskRoot is where Lambda unpacks a bundle.
 const taskRoot = "/var/task"
 
-// indexLibraries makes libraries findable by base name and by soname.
+// maxFolders bounds how many folders of one list, or of one package's lists, are looked through.
+const maxFolders = 64
+
+// indexLibraries makes libraries findable by base name and by soname, and notes what the packages have.
 func (j *judge) indexLibraries() {
-	j.bySO = map[string][]string{}
-	for name, e := range j.ELF {
-		if base := path.Base(name); j.native(e) {
-			j.bySO[base] = append(j.bySO[base], name)
-			if e.Soname != "" && e.Soname != base {
-				j.bySO[e.Soname] = append(j.bySO[e.Soname], name)
+	j.bySO, j.rpaths, j.native = map[string][]string{}, map[int][]string{}, map[int]bool{}
+	for i := range j.Files {
+		f := &j.Files[i]
+		e := j.ELF[f.Name]
+		if e == nil || !j.loadable(e) {
+			continue
+		}
+		j.native[f.Dist] = true
+		base := path.Base(f.Name)
+		j.bySO[base] = append(j.bySO[base], f.Name)
+		if e.Soname != "" && e.Soname != base {
+			j.bySO[e.Soname] = append(j.bySO[e.Soname], f.Name)
+		}
+		if e.RPath == "" || e.RunPath != "" {
+			continue
+		}
+		for _, dir := range expand(f.Name, e.RPath) {
+			if known := j.rpaths[f.Dist]; len(known) < maxFolders && !slices.Contains(known, dir) {
+				j.rpaths[f.Dist] = append(known, dir)
 			}
 		}
-	}
-	for _, names := range j.bySO {
-		slices.Sort(names)
 	}
 }
 
 // libraries judges what an ELF file of the target's machine needs of others.
 func (j *judge) libraries(name string, e *ELF) {
-	for _, needed := range e.Needed {
+	for _, needed := range slices.Concat(e.Needed, []string{path.Base(e.Interp)}) {
 		if strings.HasPrefix(needed, "libc.musl-") || needed == "libc.so" || strings.HasPrefix(needed, "ld-musl-") {
 			j.error(Finding{Code: "MUSL", File: name, Got: needed + ", the C library of Alpine Linux", Want: "libc.so.6, that of " + j.t.Runtime.OS.Name})
 			return
 		}
 	}
+	if e.Interp != "" && !j.t.HasLibrary(path.Base(e.Interp)) {
+		j.error(Finding{Code: "LIBRARY", File: name, Got: quotedName(e.Interp) + " as its interpreter", Want: "the dynamic linker of the runtime"})
+	}
+	u := user{name: name, runpath: expand(name, e.RunPath)}
+	if e.RunPath == "" {
+		u.rpath = expand(name, e.RPath)
+		u.inherited = j.rpaths[j.Files[j.byName[name]].Dist]
+	}
+	tooNew := map[string]symbol{}
 	for _, needed := range slices.Compact(slices.Sorted(slices.Values(e.Needed))) {
 		versions := Versions{Library: needed}
 		if i := slices.IndexFunc(e.Versions, func(v Versions) bool { return v.Library == needed }); i >= 0 {
 			versions = e.Versions[i]
 		}
-		j.library(name, e, versions)
+		j.library(u, versions, tooNew)
+	}
+	for family, s := range tooNew {
+		is := symbolCodes[family]
+		j.error(Finding{
+			Code: is.code, File: name, Got: family + "_" + s.number + " of " + s.library,
+			Want: "at most " + family + "_" + j.t.Runtime.OS.NewestSymbol(family) + ", " + is.library + " of " + j.t.Runtime.OS.Name + " (" + j.t.Runtime.Name + ")",
+		})
 	}
 }
 
+// symbol is the version of a symbol, and the library that it is needed of.
+type symbol struct{ number, library string }
+
+// user is a file that needs libraries, and the folders of the bundle where ld.so looks for them on its behalf.
+type user struct {
+	name                      string
+	rpath, runpath, inherited []string
+}
+
 // library looks for one library as ld.so would, and for the symbol versions that are needed of it.
-func (j *judge) library(name string, e *ELF, v Versions) {
-	file, ofRuntime := j.resolve(name, e, v.Library)
+func (j *judge) library(u user, v Versions, tooNew map[string]symbol) {
+	name := u.name
+	file, ofRuntime := j.resolve(u, v.Library)
 	switch {
 	case ofRuntime:
-		j.runtimeVersions(name, v)
+		j.runtimeVersions(v, tooNew)
 	case file != "":
 		if missing := j.undefined(file, v.Names); missing != "" {
 			j.error(Finding{Code: "SYMBOL-VERSION", File: name, Got: missing + " needed of " + v.Library, Want: "one that " + file + " defines"})
@@ -70,28 +109,33 @@ func (j *judge) library(name string, e *ELF, v Versions) {
 }
 
 // resolve finds a library: the file in the bundle, or that it is the runtime's. The order is that of ld.so (man 8 ld.so)
-// with Lambda's LD_LIBRARY_PATH, /lib64 before the bundle's root and its lib folder.
-func (j *judge) resolve(name string, e *ELF, library string) (file string, ofRuntime bool) {
-	if e.RunPath == "" {
-		if file = j.inPath(name, e.RPath, library); file != "" {
-			return file, false
-		}
+// with Lambda's LD_LIBRARY_PATH, /lib64 before the bundle's root and its lib folder. An RPATH holds for what is loaded
+// on behalf of its file too, which is taken to be the rest of its package; a RUNPATH does not.
+func (j *judge) resolve(u user, library string) (file string, ofRuntime bool) {
+	if file = j.inFolders(u.rpath, library); file != "" {
+		return file, false
 	}
 	if j.t.HasLibrary(library) {
 		return "", true
 	}
-	return cmp.Or(j.inFolder(".", library), j.inFolder("lib", library), j.inPath(name, e.RunPath, library)), false
+	return cmp.Or(j.inFolders([]string{".", "lib"}, library), j.inFolders(u.runpath, library), j.inFolders(u.inherited, library)), false
 }
 
-// inPath looks through a list of folders, in which $ORIGIN is the folder of the file that has the list.
-func (j *judge) inPath(name, list, library string) string {
-	for _, dir := range strings.Split(list, ":") {
-		origin := path.Join(taskRoot, path.Dir(name))
-		dir = strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(dir)
-		if dir = path.Clean(dir); dir != taskRoot && !strings.HasPrefix(dir, taskRoot+"/") {
-			continue
+// expand returns the folders of the bundle in a list of folders, in which $ORIGIN is that of the file that has the list.
+func expand(name, list string) (folders []string) {
+	origin := path.Join(taskRoot, path.Dir(name))
+	for _, dir := range strings.SplitN(list, ":", maxFolders+1) {
+		dir = path.Clean(strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(dir))
+		if rest, ok := strings.CutPrefix(dir+"/", taskRoot+"/"); ok {
+			folders = append(folders, path.Clean(rest))
 		}
-		if file := j.inFolder(strings.TrimPrefix(strings.TrimPrefix(dir, taskRoot), "/"), library); file != "" {
+	}
+	return folders
+}
+
+func (j *judge) inFolders(folders []string, library string) string {
+	for _, dir := range folders {
+		if file := j.inFolder(dir, library); file != "" {
 			return file
 		}
 	}
@@ -111,7 +155,7 @@ func (j *judge) inFolder(dir, library string) string {
 		}
 		file = j.Files[i].Target
 	}
-	if e := j.ELF[file]; e == nil || !j.native(e) {
+	if e := j.ELF[file]; e == nil || !j.loadable(e) {
 		return ""
 	}
 	return file
@@ -134,31 +178,24 @@ var symbolCodes = map[string]struct{ code, library string }{
 	"CXXABI":  {"LIBSTDCXX", "the C++ library"},
 	"GCC":     {"LIBGCC", "libgcc"},
 	"ZLIB":    {"SYMBOL-VERSION", "zlib"},
+	"XZ":      {"SYMBOL-VERSION", "liblzma"},
 }
 
 // unnumbered are versions that every version of their library has.
 var unnumbered = []string{"GLIBC_PRIVATE", "CXXABI_TM_1", "CXXABI_FLOAT128"}
 
-// runtimeVersions holds the versions that are needed of one of the runtime's libraries against what it has: of each
-// family the newest is the finding.
-func (j *judge) runtimeVersions(name string, v Versions) {
-	tooNew := map[string]string{}
+// runtimeVersions holds the versions that are needed of one of the runtime's libraries against what it has, and keeps of
+// each family the newest that is too new.
+func (j *judge) runtimeVersions(v Versions, tooNew map[string]symbol) {
 	for _, version := range v.Names {
 		family, number, ok := strings.Cut(version, "_")
 		newest := j.t.Runtime.OS.NewestSymbol(family)
 		if !ok || newest == "" || slices.Contains(unnumbered, version) {
 			continue
 		}
-		if newer(number, newest) && newer(number, tooNew[family]) {
-			tooNew[family] = number
+		if newer(number, newest) && newer(number, tooNew[family].number) {
+			tooNew[family] = symbol{number, v.Library}
 		}
-	}
-	for family, number := range tooNew {
-		s := symbolCodes[family]
-		j.error(Finding{
-			Code: s.code, File: name, Got: family + "_" + number + " of " + v.Library,
-			Want: "at most " + family + "_" + j.t.Runtime.OS.NewestSymbol(family) + ", " + s.library + " of " + j.t.Runtime.OS.Name + " (" + j.t.Runtime.Name + ")",
-		})
 	}
 }
 

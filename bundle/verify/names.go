@@ -9,25 +9,29 @@ import (
 // maxElement is the longest name of a file or folder on Lambda's file system, in bytes (NAME_MAX of Linux).
 const maxElement = 255
 
-// checkNames finds names that cannot be unpacked, or not without one file replacing another.
-func (s *scan) checkNames() {
-	seen, folders := make(map[string]bool, len(s.files)), map[string]bool{}
-	for i := range s.files {
-		name := s.files[i].Name
+// names finds names that cannot be unpacked, or not without one file replacing another, or not on every system.
+func (j *judge) names() {
+	folders, folded := map[string]bool{}, make(map[string]string, len(j.Files))
+	for i := range j.Files {
+		name := j.Files[i].Name
 		if why := badName(name); why != "" {
-			s.problem(Finding{Code: "NAME", File: name, Got: why, Want: "a relative path below the bundle's root, UTF-8, with slashes"})
+			j.error(Finding{Code: "NAME", File: name, Got: why, Want: "a relative path below the bundle's root, UTF-8, with slashes"})
 		}
-		if seen[name] {
-			s.problem(Finding{Code: "NAME-TWICE", File: name, Got: "two files of this name", Want: "one"})
+		if j.byName[name] != i {
+			j.error(Finding{Code: "NAME-TWICE", File: name, Got: "two files of this name", Want: "one"})
 		}
-		seen[name] = true
 		for dir := path.Dir(name); dir != "." && dir != "/" && !folders[dir]; dir = path.Dir(dir) {
 			folders[dir] = true
 		}
+		lower := strings.ToLower(name)
+		if other, ok := folded[lower]; ok && other != name {
+			j.remark(Finding{Code: "NAME-CASE", File: name, Got: "a name that differs from " + quotedName(other) + " in case only", Want: "names that every file system tells apart"})
+		}
+		folded[lower] = name
 	}
-	for i := range s.files {
-		if name := s.files[i].Name; folders[name] {
-			s.problem(Finding{Code: "NAME-TWICE", File: name, Got: "a file and a folder of this name", Want: "one of them"})
+	for i := range j.Files {
+		if name := j.Files[i].Name; folders[name] {
+			j.error(Finding{Code: "NAME-TWICE", File: name, Got: "a file and a folder of this name", Want: "one of them"})
 		}
 	}
 }

@@ -1,13 +1,15 @@
 package verify
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // Module is the top level of a Python file, seen without running it.
 type Module struct {
-	// Names are bound at the top level, inside its if, try and with blocks too; Async are those that are coroutines.
+	// Names may be bound at the top level, inside its if, try and with blocks too; Async are those that are coroutines.
 	Names []string `json:"names,omitempty"`
 	Async []string `json:"async,omitempty"`
 	// Open says that more names may be bound: by a star import, exec, globals() or a module's __getattr__.
@@ -35,17 +37,17 @@ func (s *scan) module(i int) error {
 
 var (
 	definition = regexp.MustCompile(`^(async\s+)?(?:def|class)\s+(\w+)`)
-	fromImport = regexp.MustCompile(`^from\s+\S+\s+import\s+(.*)`)
-	plainName  = regexp.MustCompile(`^\w+$`)
-	assigned   = regexp.MustCompile(`^[\w\s,()\[\]*]+?(?::[^=]*)?=(?:[^=]|$)`)
-	chained    = regexp.MustCompile(`([\w\s,()\[\]*]+?)(?::[^=]*)?=(?:[^=]|$)`)
-	word       = regexp.MustCompile(`[^\W\d]\w*`)
-	dynamic    = regexp.MustCompile(`\bexec\s*\(|\bglobals\s*\(|\bsetattr\s*\(\s*sys\.modules|\bvars\s*\(\s*\)|\blocals\s*\(|\bfrom\s+\S+\s+import\s*\(?\s*\*|\bdef\s+__getattr__`)
+	// binding matches statements that can bind a name: imports, headers of blocks, assignments.
+	binding = regexp.MustCompile(`^(?:from|import|for|with|async|try|except|else|finally|if|elif|while|match|case)\b|(?:^|[^=!<>])=(?:[^=]|$)`)
+	word    = regexp.MustCompile(`[^\W\d]\w*`)
+	dynamic = regexp.MustCompile(`\bexec\s*\(|\bglobals\s*\(|\bvars\s*\(\s*\)|\blocals\s*\(|\bsys\.modules\b|\bimport\s*\(?\s*\*|\bdef\s+__getattr__`)
 )
 
-// parseModule collects the names that a module's top level binds. It errs to the side of a name too many.
+// parseModule collects the names that a module's top level may bind: of a statement that can bind any, every name, as
+// one too many only keeps a missing handler from being told.
 func parseModule(text string) *Module {
 	m := &Module{}
+	names := map[string]bool{}
 	inner := -1 // the indentation of the definition whose body is passed over
 	for _, line := range logicalLines(text) {
 		m.Open = m.Open || dynamic.MatchString(line)
@@ -57,71 +59,20 @@ func parseModule(text string) *Module {
 		inner = -1
 		if d := definition.FindStringSubmatch(statement); d != nil {
 			inner = indent
-			m.Names = append(m.Names, d[2])
+			names[d[2]] = true
 			if d[1] != "" {
 				m.Async = append(m.Async, d[2])
 			}
 			continue
 		}
-		for _, part := range strings.Split(statement, ";") {
-			m.bind(strings.TrimSpace(part))
+		if binding.MatchString(statement) {
+			for _, name := range word.FindAllString(statement, -1) {
+				names[name] = true
+			}
 		}
 	}
+	m.Names = slices.Sorted(maps.Keys(names))
 	return m
-}
-
-// bind adds the names that one simple statement binds, or the header of a block.
-func (m *Module) bind(statement string) {
-	if d := fromImport.FindStringSubmatch(statement); d != nil {
-		m.imported(strings.Trim(d[1], "() \t"))
-		return
-	}
-	if rest, ok := strings.CutPrefix(statement, "import "); ok {
-		m.imported(rest)
-		return
-	}
-	if _, target, ok := strings.Cut(statement, " as "); ok { // with … as name, except … as name
-		m.Names = append(m.Names, word.FindAllString(target, -1)...)
-	}
-	if rest, ok := strings.CutPrefix(statement, "for "); ok {
-		target, _, _ := strings.Cut(rest, " in ")
-		m.Names = append(m.Names, word.FindAllString(target, -1)...)
-	}
-	for _, keyword := range []string{"if ", "elif ", "else:", "try:", "finally:"} { // a block on its header's own line
-		if rest, ok := strings.CutPrefix(statement, keyword); ok {
-			_, body, _ := strings.Cut(" :"+rest, ":")
-			if _, after, ok := strings.Cut(body, ":"); ok {
-				body = after
-			}
-			if body = strings.TrimSpace(body); body != "" && body != statement {
-				m.bind(body)
-			}
-			return
-		}
-	}
-	if assigned.MatchString(statement) {
-		for _, target := range chained.FindAllStringSubmatch(statement, -1) {
-			m.Names = append(m.Names, word.FindAllString(target[1], -1)...)
-		}
-	}
-	if i := strings.Index(statement, ":="); i > 0 {
-		if names := word.FindAllString(statement[:i], -1); len(names) > 0 {
-			m.Names = append(m.Names, names[len(names)-1])
-		}
-	}
-}
-
-// imported adds the names of "a.b, c as d".
-func (m *Module) imported(list string) {
-	for _, item := range strings.Split(list, ",") {
-		name := strings.TrimSpace(item)
-		if _, as, ok := strings.Cut(name, " as "); ok {
-			name = strings.TrimSpace(as)
-		}
-		if name, _, _ = strings.Cut(name, "."); plainName.MatchString(name) {
-			m.Names = append(m.Names, name)
-		}
-	}
 }
 
 // logicalLines returns the lines of Python code as its parser sees them: brackets and backslashes join lines, comments

@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"sample-python-arm64-lambda/bundle/target"
 )
@@ -71,7 +72,7 @@ func (f Finding) String() string {
 	if f.Cure != "" {
 		fmt.Fprintf(&b, "; %s", f.Cure)
 	}
-	return b.String()
+	return printable(b.String())
 }
 
 func compareFindings(a, b Finding) int {
@@ -96,7 +97,7 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	writeFindings(&b, e.Report.Errors)
-	return strings.TrimSuffix(b.String(), "\n")
+	return strings.TrimSuffix(printable(b.String()), "\n")
 }
 
 // WriteText writes the report for a person: the errors, the remarks, what was waived, and the biggest packages.
@@ -121,7 +122,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	for _, p := range r.Packages[:min(most, len(r.Packages))] {
 		fmt.Fprintf(&b, "%12d  %s %s\n", p.Bytes, p.Name, p.Version)
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, printable(b.String()))
 	return err
 }
 
@@ -174,7 +175,17 @@ func writeFindings(b *strings.Builder, findings []Finding) {
 	}
 }
 
-// quotedName returns a name as it is where it is plain, else quoted: what a bundle says is not let loose on a terminal.
+// printable replaces what a terminal would take as more than text: a bundle's names and metadata are anybody's.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !strconv.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}
+
+// quotedName returns a name as it is where it is plain, else quoted.
 func quotedName(name string) string {
 	if q := quoted(name); q != `"`+name+`"` {
 		return q
@@ -189,9 +200,4 @@ func plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// sortPackages puts the biggest first.
-func sortPackages(packages []Package) {
-	slices.SortFunc(packages, func(a, b Package) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Name, b.Name)) })
 }

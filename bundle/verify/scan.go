@@ -35,7 +35,6 @@ func Scan(ctx context.Context, files []File) (*Facts, error) {
 		s.facts.Files[i] = FileFact{Name: files[i].Name, Size: files[i].Size}
 		total += min(max(files[i].Size, 0), maxScanned)
 	}
-	s.checkNames()
 	if total > maxScanned {
 		return s.facts, nil
 	}

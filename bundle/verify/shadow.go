@@ -53,24 +53,8 @@ func (j *judge) owner(folder string) string {
 	return d.Name + " " + d.Version
 }
 
-// caseCollisions remarks on names that differ in case only: they cannot be unpacked side by side on every system.
-func (j *judge) caseCollisions() {
-	seen := make(map[string]string, len(j.Files))
-	for i := range j.Files {
-		name := j.Files[i].Name
-		folded := strings.ToLower(name)
-		if other, ok := seen[folded]; ok && other != name {
-			j.remark(Finding{Code: "NAME-CASE", File: name, Got: "a name that differs from " + quotedName(other) + " in case only", Want: "names that every file system tells apart"})
-		}
-		seen[folded] = name
-	}
-}
-
-// Remarks on size are made from these on, in bytes.
-const (
-	noteTests      = 1 << 20
-	noteDuplicates = 1 << 20
-)
+// noteSize is the size, in bytes, from which on a remark on size is made.
+const noteSize = 1 << 20
 
 // ballast remarks on what makes a bundle larger than it has to be: tests of packages, and large files that are there twice.
 func (j *judge) ballast() {
@@ -86,14 +70,14 @@ func (j *judge) ballast() {
 			bytes[f.Dist] += f.Size
 		}
 		key := file{path.Base(f.Name), f.Size}
-		if other := first[key]; f.Size >= noteDuplicates && other != "" {
+		if other := first[key]; f.Size >= noteSize && other != "" {
 			j.remark(Finding{Code: "DUPLICATE", File: f.Name, Got: fmt.Sprintf("the name and size (%d bytes) of %s", f.Size, quotedName(other)), Want: "one of them"})
 		} else if other == "" {
 			first[key] = f.Name
 		}
 	}
 	for i, d := range j.Dists {
-		if n := bytes[i+1]; n >= noteTests {
+		if n := bytes[i+1]; n >= noteSize {
 			j.remark(Finding{Code: "TESTS", File: d.Dir, Package: d.Name, Version: d.Version, Got: fmt.Sprintf("%d files of tests, %d bytes", tests[i+1], n), Want: "what the function needs"})
 		}
 	}

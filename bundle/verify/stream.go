@@ -25,7 +25,7 @@ type content struct {
 }
 
 // maxAgain bounds how often a file is read from its start again: real ones need it a few times.
-const maxAgain = 64
+const maxAgain = 16
 
 // openContent opens a file to be read in parts; buf is memory to be used again, of any size.
 func openContent(f *File, buf *[]byte) (*content, error) {

@@ -100,8 +100,7 @@ func (l *Local) startDaemon(ctx context.Context) (*daemon, error) {
 			return nil, fmt.Errorf("starting the emulator: it ended at once (%v); its log:\n%s", err, l.logTail())
 		case <-ctx.Done():
 			err := errors.Join(fmt.Errorf("starting the emulator: %w; its log:\n%s", ctx.Err(), l.logTail()), cmd.Process.Kill())
-			<-exited
-			return nil, err
+			return nil, errors.Join(err, <-exited)
 		case <-time.After(100 * time.Millisecond):
 			if d := l.running(ctx); d != nil {
 				return d, nil
