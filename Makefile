@@ -14,6 +14,11 @@ local-down: ## stop the emulator; the emulated account is gone with it
 test: lint docker ## everything that has to pass; what is skipped says why
 	go test -race -timeout 40m ./...
 
+judge: ## hold the verifier against readelf, auditwheel and real imports; renews internal/verifyjudge/results
+	go run ./internal/verifyjudge wheels
+	go run ./internal/verifyjudge sets
+	go run ./internal/verifyjudge loads
+
 bench: ## measure against uv and zip, and write docs/benchmarks.md
 	go run ./internal/bench
 
@@ -30,4 +35,4 @@ $(LOCAL_TOOLS_DIR)/golangci-lint-%:
 	@GOBIN=$(LOCAL_TOOLS_DIR)/partial go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*
 	@mv $(LOCAL_TOOLS_DIR)/partial/golangci-lint $@
 
-.PHONY: help local local-down test bench docker lint
+.PHONY: help local local-down test judge bench docker lint

@@ -27,7 +27,7 @@ func program(ctx *pulumi.Context) error {
 			Builder:      s.Builder,
 			Image:        s.Image,
 		},
-		Options:          bundle.Options{CacheDir: s.CacheDir},
+		Options:          bundle.Options{CacheDir: s.CacheDir, Ignore: s.VerifyIgnore},
 		OutputDir:        s.OutputDir,
 		MemorySize:       s.MemorySize,
 		Timeout:          s.Timeout,

@@ -52,6 +52,8 @@ type Options struct {
 	Refresh bool
 	// Registry are credentials for Image's registry; the Docker config's where it is nil.
 	Registry *RegistryAuth
+	// Ignore waives findings of the verification; they stand in the manifest all the same.
+	Ignore []verify.Waiver
 	// Progress is told what is being done, a short line at a time; nil for silence.
 	Progress func(string)
 }
@@ -81,6 +83,8 @@ type Manifest struct {
 	Packages      []verify.Package `json:"packages"`
 	// Remarks are findings that do not keep the bundle from loading.
 	Remarks []verify.Finding `json:"remarks"`
+	// Waived are errors that Options.Ignore lets pass.
+	Waived []verify.Finding `json:"waived"`
 	// Notes say what of the bundle depends on more than its inputs.
 	Notes []string `json:"notes"`
 	// Cached says that the dependencies came from the cache.
@@ -96,7 +100,7 @@ func Build(ctx context.Context, spec Spec, out string, opts Options) (*Manifest,
 	if err != nil {
 		return nil, err
 	}
-	m, err := deps.Bundle(ctx, spec, out)
+	m, err := deps.Bundle(ctx, spec, out, opts)
 	if err != nil {
 		return nil, err
 	}

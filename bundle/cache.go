@@ -20,9 +20,9 @@ import (
 	"sample-python-arm64-lambda/bundle/verify"
 )
 
-// cacheFormat is part of every key. It is raised when the same inputs give other bytes, or when verify.Scan notes more
-// or other things than before: a bundle must never be judged by facts of an older kind.
-const cacheFormat = 2
+// cacheFormat is part of every key, as verify.FactsVersion is: a bundle must never be judged by facts of an older kind.
+// It is raised when the same inputs give other bytes.
+const cacheFormat = 1
 
 // staleAfter is the age at which the work folder of a build that was killed is removed.
 const staleAfter = 24 * time.Hour
@@ -51,7 +51,7 @@ type entryMeta struct {
 // cacheKey names a tree by all that decides its bytes.
 func cacheKey(t target.Target, b Builder, inputs ...string) string {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%d %s %s %s %q", cacheFormat, t.Runtime.Name, t.Arch, b, inputs) //nolint:errcheck // a hash never fails
+	fmt.Fprintf(sum, "%d.%d %s %s %s %q", cacheFormat, verify.FactsVersion, t.Runtime.Name, t.Arch, b, inputs) //nolint:errcheck // a hash never fails
 	return hex.EncodeToString(sum.Sum(nil))
 }
 

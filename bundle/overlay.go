@@ -16,7 +16,7 @@ import (
 
 // Bundle lays the sources of spec over the dependencies and writes the verified zip to out. Only the sources are read,
 // scanned, deflated and hashed: the dependencies' part is copied as it is.
-func (d *Dependencies) Bundle(ctx context.Context, spec Spec, out string) (*Manifest, error) {
+func (d *Dependencies) Bundle(ctx context.Context, spec Spec, out string, opts Options) (*Manifest, error) {
 	start := time.Now()
 	if spec.Target == (target.Target{}) {
 		spec.Target = target.Default
@@ -44,8 +44,9 @@ func (d *Dependencies) Bundle(ctx context.Context, spec Spec, out string) (*Mani
 		if err := d.write(ctx, f, sources, m); err != nil {
 			return err
 		}
-		report := verify.Merge(deps, scanned).Judge(spec.Target, verify.Options{Handler: spec.Handler, ZippedBytes: m.ZippedBytes})
-		m.Files, m.UnzippedBytes, m.Packages, m.Remarks = report.Files, report.UnzippedBytes, report.Packages, report.Remarks
+		report := verify.Merge(deps, scanned).Judge(spec.Target, verify.Options{Handler: spec.Handler, Ignore: opts.Ignore, ZippedBytes: m.ZippedBytes})
+		m.Files, m.UnzippedBytes, m.Packages = report.Files, report.UnzippedBytes, report.Packages
+		m.Remarks, m.Waived = report.Remarks, report.Waived
 		return report.Err()
 	})
 	if err != nil {

@@ -22,6 +22,7 @@ type code struct {
 	zip     string           // where the zip goes
 	made    *bundle.Manifest // nil where a docker image comes first
 	context *bundle.Context  // of that image
+	warn    func(line string)
 	image   pulumi.StringOutput
 }
 
@@ -33,6 +34,7 @@ func prepare(ctx *pulumi.Context, args *Args) (*code, error) {
 		dir = "dist"
 	}
 	c := &code{args: args, opts: args.Options, zip: filepath.Join(dir, args.FunctionName+".zip")}
+	c.warn = func(line string) { _ = ctx.Log.Warn(line, nil) }
 	if c.opts.Progress == nil {
 		c.opts.Progress = func(line string) { _ = ctx.Log.Info(line, &pulumi.LogArgs{Ephemeral: true}) }
 	}
@@ -86,9 +88,12 @@ func (c *code) stage(ctx *pulumi.Context, dir string) (err error) {
 
 // overlay lays the sources over the dependencies and writes the zip.
 func (c *code) overlay(ctx context.Context, deps *bundle.Dependencies) (*bundle.Manifest, error) {
-	m, err := deps.Bundle(ctx, c.args.Bundle, c.zip)
+	m, err := deps.Bundle(ctx, c.args.Bundle, c.zip, c.opts)
 	if err != nil {
 		return nil, err
+	}
+	for _, f := range m.Waived {
+		c.warn("waived: " + f.String())
 	}
 	if m.ZippedBytes > maxDirectUpload && c.args.ArtifactBucket == nil {
 		return nil, tooLarge(m)

@@ -66,7 +66,12 @@ func Syntax(ctx context.Context, t target.Target, files []File) ([]Finding, erro
 	cmd := exec.CommandContext(ctx, interpreter, "-I", "-S", "-c", compileAll)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &out, &trouble
 	wrong := map[string]string{}
-	if err := cmd.Run(); err != nil {
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && (exit.ExitCode() == 126 || exit.ExitCode() == 127) {
+		return nil, nil // a version manager's stand-in for an interpreter that is not installed
+	}
+	if err != nil {
 		return nil, fmt.Errorf("checking the syntax of the sources with %s: %w\n%s", interpreter, errors.Join(err, ctx.Err()), trouble.Bytes())
 	}
 	if err := json.Unmarshal(out.Bytes(), &wrong); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"sample-python-arm64-lambda/bundle"
 	"sample-python-arm64-lambda/bundle/target"
+	"sample-python-arm64-lambda/bundle/verify"
 )
 
 // targetFlags are the flags that name a target.
@@ -43,6 +44,7 @@ func build(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		opts    bundle.Options
 		t       targetFlags
 		exclude globs
+		ignore  waivers
 	)
 	flags := flag.NewFlagSet("build", flag.ContinueOnError)
 	flags.StringVar(&spec.Requirements, "requirements", "requirements.txt", "requirements `FILE`")
@@ -52,6 +54,7 @@ func build(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	builder := flags.String("builder", "auto", "how dependencies are made: auto, wheels")
 	flags.StringVar(&spec.Image, "image", "", "take the dependencies from this image (`REF` in the local daemon or a registry) instead of a builder")
 	flags.Var(&exclude, "exclude", "`GLOB` of source files to leave out; can be given many times")
+	flags.Var(&ignore, "ignore", "waive findings, `CODE:GLOB` (docs/verify.md); can be given many times")
 	flags.StringVar(&opts.CacheDir, "cache", cacheDir(), "`FOLDER` that keeps dependency trees between builds (BUNDLE_CACHE_DIR)")
 	flags.BoolVar(&opts.Refresh, "refresh", false, "make the dependencies anew, asking the index again")
 	out := flags.String("o", "dist/bundle.zip", "zip `FILE` to write")
@@ -63,7 +66,7 @@ func build(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if spec.Target, err = t.parse(stderr); err != nil {
 		return err
 	}
-	spec.Builder, spec.Exclude = bundle.Builder(*builder), exclude
+	spec.Builder, spec.Exclude, opts.Ignore = bundle.Builder(*builder), exclude, ignore
 	if spec.Builder != bundle.Auto && spec.Builder != bundle.Wheels {
 		fmt.Fprintf(stderr, "bundle build: builder %q is not known: want auto or wheels\n", *builder)
 		return errUsage
@@ -93,7 +96,21 @@ func summary(m *bundle.Manifest) string {
 		m.Path, m.SHA256, megabytes(m.ZippedBytes), megabytes(m.UnzippedBytes), len(m.Packages), m.Seconds, how)
 }
 
+// waivers is the flag -ignore, which can be given many times.
+type waivers []verify.Waiver
+
+func (w *waivers) String() string { return fmt.Sprint(*w) }
+
+func (w *waivers) Set(s string) error {
+	waiver, err := verify.ParseWaiver(s)
+	*w = append(*w, waiver)
+	return err
+}
+
 func printRemarks(w io.Writer, m *bundle.Manifest) {
+	for _, f := range m.Waived {
+		fmt.Fprintln(w, "waived:", f)
+	}
 	for _, r := range m.Remarks {
 		fmt.Fprintln(w, "remark:", r)
 	}

@@ -18,10 +18,11 @@ func inspect(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	report, err := verify.Verify(ctx, operands[0], target.Default, verify.Options{})
+	facts, zipped, err := verify.ScanPath(ctx, operands[0])
 	if err != nil {
 		return err
 	}
+	report := facts.Judge(target.Default, verify.Options{ZippedBytes: zipped})
 	if *asJSON {
 		return printJSON(stdout, report)
 	}
@@ -32,12 +33,8 @@ func inspect(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	fmt.Fprintln(stdout)
 	for _, t := range target.All() {
-		again, err := verify.Verify(ctx, operands[0], t, verify.Options{})
-		if err != nil {
-			return err
-		}
 		fits := "fits"
-		if n := len(again.Errors); n > 0 {
+		if n := len(facts.Judge(t, verify.Options{ZippedBytes: zipped}).Errors); n > 0 {
 			fits = fmt.Sprintf("does not fit: %d findings (bundle verify -runtime %s -arch %s)", n, t.Runtime.Name, t.Arch)
 		}
 		fmt.Fprintf(stdout, "%-22s %s\n", t, fits)

@@ -11,12 +11,14 @@ import (
 
 func verifyBundle(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var (
-		opts verify.Options
-		t    targetFlags
+		opts   verify.Options
+		ignore waivers
+		t      targetFlags
 	)
 	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
 	t.add(flags)
 	flags.StringVar(&opts.Handler, "handler", "", "Lambda handler, MODULE.FUNCTION; not checked where it is left out")
+	flags.Var(&ignore, "ignore", "waive findings, `CODE:GLOB` (docs/verify.md); can be given many times")
 	asJSON := flags.Bool("json", false, "print the report as JSON")
 	operands, err := parse(flags, args, stderr, "ZIP|DIR")
 	if err != nil {
@@ -26,6 +28,7 @@ func verifyBundle(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
+	opts.Ignore = ignore
 	report, err := verify.Verify(ctx, operands[0], parsed, opts)
 	if err != nil {
 		return err
@@ -35,6 +38,9 @@ func verifyBundle(ctx context.Context, args []string, stdout, stderr io.Writer) 
 			return err
 		}
 		return report.Err()
+	}
+	for _, f := range report.Waived {
+		fmt.Fprintln(stderr, "waived:", f)
 	}
 	for _, r := range report.Remarks {
 		fmt.Fprintln(stderr, "remark:", r)

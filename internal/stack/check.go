@@ -51,7 +51,7 @@ var reserved = []string{
 var keys = []string{
 	"functionName", "handler", "runtime", "architecture", "source", "requirements", "exclude", "builder", "memorySize",
 	"timeout", "environment", "logRetentionDays", "registry", "image", "smokeTest",
-	"liveVersion", "artifactBucket", "canaryWeight",
+	"liveVersion", "artifactBucket", "canaryWeight", "verifyIgnore",
 }
 
 // check holds the settings against what AWS and the bundler accept.

@@ -17,6 +17,7 @@ import (
 
 	"sample-python-arm64-lambda/bundle"
 	"sample-python-arm64-lambda/bundle/target"
+	"sample-python-arm64-lambda/bundle/verify"
 )
 
 // Settings is the checked configuration of a stack.
@@ -41,6 +42,8 @@ type Settings struct {
 	// Registry is the repository that keeps the docker builder's image, Image takes the tree from an image that is
 	// there already; both optional.
 	Registry, Image string
+	// VerifyIgnore waives findings of the verification.
+	VerifyIgnore []verify.Waiver
 	// ArtifactBucket is the bucket that the zip goes through, CreateBucket for one that the stack makes; optional.
 	ArtifactBucket string
 	// CacheDir keeps dependency trees between runs, OutputDir gets the zip.
@@ -77,6 +80,7 @@ func Load(ctx *pulumi.Context) (*Settings, error) {
 	}
 	r.object("exclude", &s.Exclude)
 	r.smokeTest(s)
+	r.waivers(s)
 	if s.FunctionName == "" {
 		s.FunctionName = ctx.Project() + "-" + ctx.Stack()
 	}
@@ -178,6 +182,18 @@ func (r *reader) smokeTest(s *Settings) {
 	}
 	if len(fields) > 0 {
 		s.SmokeTest = &SmokeTest{Event: fields["event"], Expect: fields["expect"]}
+	}
+}
+
+func (r *reader) waivers(s *Settings) {
+	var texts []string
+	r.object("verifyIgnore", &texts)
+	for _, text := range texts {
+		w, err := verify.ParseWaiver(text)
+		if err != nil {
+			r.wrong("verifyIgnore", fmt.Sprintf("%q", text), "CODE:GLOB with a code of docs/verify.md")
+		}
+		s.VerifyIgnore = append(s.VerifyIgnore, w)
 	}
 }
 

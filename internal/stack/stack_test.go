@@ -70,6 +70,7 @@ func TestDefaultsAreTheSamples(t *testing.T) {
 func TestValuesAreRead(t *testing.T) {
 	s, err := load(t, map[string]string{
 		"functionName": "f", "runtime": "python3.13", "architecture": "x86_64", "memorySize": "512", "timeout": "30",
+		"smokeTest": `{"event": {}, "expect": [1]}`, "verifyIgnore": `["LIBRARY:cv2/*"]`, "canaryWeight": "0.1",
 		"exclude": `["tests", "*.md"]`, "environment": `{"LEVEL": "debug"}`, "builder": "wheels", "logRetentionDays": "7",
 	})
 	if err != nil {
@@ -109,6 +110,14 @@ func TestWrongValuesAreRefusedWithWhatIsAllowed(t *testing.T) {
 		{"environment", `{"1X": "x"}`, "starts with a letter"},
 		{"environment", `[1]`, "want a list or map of the kind"},
 		{"exclude", `"x"`, "want a list or map of the kind"},
+		{"verifyIgnore", `["NO-CODE:*"]`, "want CODE:GLOB with a code"},
+		{"artifactBucket", "A B", "want the name of an S3 bucket, or create"},
+		{"registry", "Host/Repo:tag", "want HOST/REPOSITORY"},
+		{"image", "repo:tag", "want REPOSITORY@sha256:DIGEST"},
+		{"liveVersion", "newest", "want the number of a published version"},
+		{"canaryWeight", "1", "want 0 to below 1"},
+		{"canaryWeight", "x", "want a number"},
+		{"smokeTest", `{"expected": 1}`, "want event and expect alone"},
 		{"memorysize", "512", "memorysize: not a key of this program"},
 	} {
 		t.Run(c.key+"="+c.value, func(t *testing.T) {
@@ -183,6 +192,9 @@ func dump(t *testing.T, s *Settings) string {
 	c := *s
 	if len(c.Exclude) == 0 {
 		c.Exclude = nil
+	}
+	if len(c.VerifyIgnore) == 0 {
+		c.VerifyIgnore = nil
 	}
 	text, err := json.Marshal(c)
 	if err != nil {
