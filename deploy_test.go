@@ -21,7 +21,7 @@ import (
 // and roll forward. After each step callers get the last version that passed its smoke test.
 func TestABadVersionNeverGetsTraffic(t *testing.T) {
 	c := newCheckout(t)
-	c.replaceIn("Pulumi.local.yaml", "sample-python-arm64-lambda:builder", "sample-python-arm64-lambda:timeout: 3\n  sample-python-arm64-lambda:builder")
+	c.replaceIn("Pulumi.local.yaml", "builder", "timeout: 3\n  builder")
 	c.restage()
 	const good = "def handler(event, context):\n    return {'id': 1, 'name': 'John', 'age': 30}\n"
 	for _, step := range []struct {

@@ -124,7 +124,7 @@ func TestOneBuildIsPromoted(t *testing.T) {
 	cli := testtools.Docker(t)
 	c := newCheckout(t)
 	repository := testtools.Registry(t) + "/team/" + sampleName
-	c.replaceIn("Pulumi.local.yaml", "builder: wheels", "builder: docker\n  sample-python-arm64-lambda:registry: "+repository)
+	c.replaceIn("Pulumi.local.yaml", "builder: wheels", "builder: docker\n  registry: "+repository)
 	server := c.withDocker()
 	c.up()
 	digest := c.digest()
@@ -139,7 +139,7 @@ func TestOneBuildIsPromoted(t *testing.T) {
 		t.Fatalf("output image: got %q, want %s@sha256:…", image, repository)
 	}
 	promoted := newCheckout(t)
-	promoted.replaceIn("Pulumi.local.yaml", "builder: wheels", "builder: docker\n  sample-python-arm64-lambda:image: "+image)
+	promoted.replaceIn("Pulumi.local.yaml", "builder: wheels", "builder: docker\n  image: "+image)
 	t.Setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
 	promoted.restage()
 	promoted.up()

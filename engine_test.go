@@ -288,6 +288,10 @@ func TestABadBundleRegistersNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, []string{"pydantic_core/_pydantic_core.cpython-311-x86_64-linux-gnu.so", "2.27.2", "x86-64", "aarch64"}},
+		"a misspelt key": {func(_ *testing.T, c *checkout) {
+			c.replaceIn("Pulumi.local.yaml", "builder", "memorysize: 512\n  builder")
+			c.restage()
+		}, []string{"memorysize: not a key of this program"}},
 		"a missing handler": {func(t *testing.T, c *checkout) {
 			c.replaceIn("src/main.py", "def handler", "def other")
 			if err := os.Rename("src/main.py", "src/other.py"); err != nil {

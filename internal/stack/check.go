@@ -142,7 +142,8 @@ func (r *reader) setKeys() ([]string, error) {
 	}
 	var ours []string
 	for _, key := range sortedKeys(all) {
-		if name, found := strings.CutPrefix(key, r.ctx.Project()+":"); found {
+		name, mine := strings.CutPrefix(key, r.ctx.Project()+":")
+		if mine || !strings.Contains(key, ":") { // a key without a namespace is the project's
 			ours = append(ours, name)
 		}
 	}
