@@ -40,6 +40,8 @@ func TestExitCodes(t *testing.T) {
 		"help":                        {[]string{"help"}, 0, "usage: bundle COMMAND"},
 		"help of a command":           {[]string{"build", "-h"}, 0, "-requirements FILE"},
 		"a bad build":                 {[]string{"build", "-handler", "other.handler"}, 1, `no module "other"`},
+		"a waived finding":            {[]string{"build", "-handler", "other.handler", "-ignore", "HANDLER:*"}, 0, "waived: "},
+		"a waiver of no code":         {[]string{"build", "-ignore", "NONE:*"}, 2, "docs/verify.md"},
 		"requirements missing":        {[]string{"build", "-requirements", "none.txt"}, 1, "does not exist"},
 		"no command":                  {nil, 2, "usage: bundle COMMAND"},
 		"an unknown command":          {[]string{"biuld"}, 2, `unknown command "biuld"`},
