@@ -103,7 +103,7 @@ func TestUpInvokeLogsDown(t *testing.T) {
 	if out := d.run("invoke", `{"any": "event"}`); !strings.HasSuffix(strings.TrimSpace(out), answer) {
 		t.Errorf("invoke:\n%s", out)
 	}
-	if out := d.run("logs"); strings.Count(out, "REPORT RequestId") < 3 {
+	if out := d.run("logs"); strings.Count(out, "platform.report") < 3 {
 		t.Errorf("logs has not all of the invocations:\n%s", out)
 	}
 	if out := d.run(); !strings.Contains(out, "unchanged") || d.pid() != pid {
