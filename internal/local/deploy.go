@@ -156,28 +156,29 @@ func (l *Local) environment(ctx context.Context, url string, others map[string]i
 		"AWS_ENDPOINT_URL":         url,
 		"AWS_ACCESS_KEY_ID":        "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "",
 		"AWS_EC2_METADATA_DISABLED": "true",
+		// What is not installed is served by this process, or not known.
+		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
 	}
-	var served []string
-	for name, port := range others {
-		served = append(served, name+":"+strconv.Itoa(port))
-	}
-	env["PULUMI_DEBUG_PROVIDERS"] = strings.Join(served, ",")
-	if l.linkPlugin() {
-		return env, func() error { return nil }, nil
-	}
-	for name, value := range env { // the stand-in reads this process's
+	for name, value := range env { // a stand-in reads this process's
 		if strings.HasPrefix(name, "AWS_") {
 			if err := os.Setenv(name, value); err != nil {
 				return nil, nil, err
 			}
 		}
 	}
+	var served []string
+	for name, port := range others {
+		served = append(served, name+":"+strconv.Itoa(port))
+	}
+	env["PULUMI_DEBUG_PROVIDERS"] = strings.Join(served, ",")
+	if _, given := others["aws"]; given || l.linkPlugin() {
+		return env, func() error { return nil }, nil
+	}
 	server, err := provider.ServeAWS(ctx, func(string) {}, provider.WithDir(filepath.Join(l.state, "workspace")))
 	if err != nil {
 		return nil, nil, fmt.Errorf("serving the AWS provider: %w", err)
 	}
 	env["PULUMI_DEBUG_PROVIDERS"] = strings.Join(append(served, "aws:"+strconv.Itoa(server.Port())), ",")
-	env["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
 	return env, server.Close, nil
 }
 

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+
+	"sample-python-arm64-lambda/internal/local/provider"
+)
+
+// TestEveryOperationMayFail lets each operation of each resource fail once: the update says which and why, the alias
+// stays where it was, and the next update converges.
+func TestEveryOperationMayFail(t *testing.T) {
+	c := newCheckout(t)
+	var failing string // "create aws:iam/role:Role"
+	server, err := provider.ServeAWS(t.Context(), func(string) {}, provider.WithFault(func(op, token string) error {
+		if failing == op+" "+token {
+			return errors.New("a fault of the test")
+		}
+		return nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() }) //nolint:errcheck // the test's own result is told
+	c.providers = map[string]int{"aws": server.Port()}
+	c.restage()
+
+	fail := func(t *testing.T, run func(out *bytes.Buffer) error) {
+		t.Helper()
+		var out bytes.Buffer
+		err := run(&out)
+		token := strings.Fields(failing)[1]
+		kind := token[strings.LastIndex(token, ":")+1:]
+		if err == nil || !strings.Contains(out.String()+fmt.Sprint(err), "a fault of the test") || !strings.Contains(out.String()+fmt.Sprint(err), kind) {
+			t.Errorf("got %v, want a fault of %s told:\n%s", err, kind, &out)
+		}
+		failing = ""
+	}
+	up := func(out *bytes.Buffer) error {
+		_, err := c.stack.Up(t.Context(), optup.ProgressStreams(out), optup.ErrorProgressStreams(out))
+		return err
+	}
+	kinds := []string{
+		"aws:cloudwatch/logGroup:LogGroup", "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy", "aws:lambda/function:Function",
+		"aws:lambda/invocation:Invocation", "aws:lambda/alias:Alias",
+	}
+	for _, token := range kinds {
+		failing = "create " + token
+		t.Run(failing, func(t *testing.T) {
+			c.t = t
+			fail(t, up)
+			c.up()
+			if changes := c.preview(); len(changes) != 0 {
+				t.Errorf("after the fault: preview shows %v", changes)
+			}
+			if _, err := c.stack.Destroy(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if left := c.leftovers(); left != nil {
+				t.Errorf("destroy left %q", left)
+			}
+		})
+	}
+	c.t = t
+	c.up()
+	for i, what := range []string{"update aws:lambda/function:Function", "create aws:lambda/invocation:Invocation", "update aws:lambda/alias:Alias"} {
+		failing = what
+		t.Run("a change, "+what, func(t *testing.T) {
+			c.t = t
+			before := c.live()
+			c.replaceIn("src/main.py", "def handler", fmt.Sprintf("# %d\ndef handler", i))
+			fail(t, up)
+			if now := c.live(); now != before {
+				t.Errorf("live went from version %s to %s", before, now)
+			}
+			c.up()
+			if now := c.live(); now == before {
+				t.Errorf("live stayed at version %s when the fault was gone", before)
+			}
+			if changes := c.preview(); len(changes) != 0 {
+				t.Errorf("after the fault: preview shows %v", changes)
+			}
+		})
+	}
+	c.t = t
+	for _, token := range kinds {
+		if token == "aws:lambda/invocation:Invocation" {
+			continue // deleting it asks nothing of AWS
+		}
+		failing = "delete " + token
+		t.Run(failing, func(t *testing.T) {
+			c.t = t
+			fail(t, func(*bytes.Buffer) error { _, err := c.stack.Destroy(t.Context()); return err })
+			c.up()
+		})
+	}
+	c.t = t
+	if _, err := c.stack.Destroy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := c.leftovers(); left != nil {
+		t.Errorf("destroy left %q", left)
+	}
+}
