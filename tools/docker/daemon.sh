@@ -53,9 +53,23 @@ install_packages() {
     cannot "installing ${missing[*]}: $(grep -m1 '^E:' "$state/apt.log" || echo "see $state/apt.log")"
 }
 
+# A daemon that was killed leaves the file with its process number, and the next one takes it for running as long as
+# anything has that number, be it what is left of itself.
+forget_killed() {
+  local file pid
+  for file in /var/run/docker.pid /var/run/docker/containerd/containerd.pid; do
+    pid=$(cat "$file" 2>/dev/null) || continue
+    case $(sed -n 's/^Name:\t//p; s/^State:\t\(.\).*/\1/p' "/proc/$pid/status" 2>/dev/null | tr '\n' ' ') in
+    dockerd\ [!Z]* | containerd\ [!Z]*) ;;
+    *) rm -f "$file" ;;
+    esac
+  done
+}
+
 # Where networks cannot be made (no iptables, no bridges), the daemon runs without; builds then need the host's.
 start() {
   local options
+  forget_killed
   for options in "" "--iptables=false --ip6tables=false --bridge=none"; do
     # shellcheck disable=SC2086 # several options
     setsid nohup dockerd $options >"$log" 2>&1 </dev/null &
