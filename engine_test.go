@@ -124,10 +124,16 @@ func (c *checkout) preview() map[apitype.OpType]int {
 	return result.ChangeSummary
 }
 
-// invoke returns the function's answer, compact, and what the runtime logged.
+// invoke returns the sample's answer, compact, and what the runtime logged.
 func (c *checkout) invoke() (payload, log string) {
 	c.t.Helper()
-	out, err := lambda.NewFromConfig(c.aws).Invoke(c.t.Context(), &lambda.InvokeInput{FunctionName: aws.String(sampleName + ":live"), LogType: "Tail"})
+	return c.call(sampleName)
+}
+
+// call invokes what callers of a function get.
+func (c *checkout) call(name string) (payload, log string) {
+	c.t.Helper()
+	out, err := lambda.NewFromConfig(c.aws).Invoke(c.t.Context(), &lambda.InvokeInput{FunctionName: aws.String(name + ":live"), LogType: "Tail"})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -187,6 +193,13 @@ func (c *checkout) leftovers() []string {
 	}
 	for _, f := range functions.Functions {
 		left = append(left, "function "+*f.FunctionName)
+	}
+	layers, err := lambda.NewFromConfig(c.aws).ListLayers(c.t.Context(), &lambda.ListLayersInput{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, l := range layers.Layers {
+		left = append(left, "layer "+*l.LayerName)
 	}
 	roles, err := iam.NewFromConfig(c.aws).ListRoles(c.t.Context(), &iam.ListRolesInput{})
 	if err != nil {

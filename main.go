@@ -1,7 +1,9 @@
-// The program: one Python Lambda function for arm64, from the configuration of a stack.
+// The program: Python Lambda functions for arm64, from the configuration of a stack.
 package main
 
 import (
+	"sync"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"sample-python-arm64-lambda/bundle"
@@ -9,61 +11,101 @@ import (
 	"sample-python-arm64-lambda/pythonfunction"
 )
 
-// program deploys the function that the stack's configuration describes: what is wrong with the configuration or the
+// program deploys the functions that the stack's configuration describes: what is wrong with the configuration or a
 // bundle is told before anything is registered.
 func program(ctx *pulumi.Context) error {
 	s, err := stack.Load(ctx)
 	if err != nil {
 		return err
 	}
-	args := &pythonfunction.Args{
-		FunctionName: s.FunctionName,
-		Bundle: bundle.Spec{
-			Target:       s.Target,
-			Requirements: s.Requirements,
-			Source:       s.Source,
-			Exclude:      s.Exclude,
-			Handler:      s.Handler,
-			Builder:      s.Builder,
-			Image:        s.Image,
-		},
-		Options:          bundle.Options{CacheDir: s.CacheDir, Ignore: s.VerifyIgnore},
-		OutputDir:        s.OutputDir,
-		MemorySize:       s.MemorySize,
-		Timeout:          s.Timeout,
-		Environment:      s.Environment,
-		LogRetentionDays: s.LogRetentionDays,
-		CanaryWeight:     s.CanaryWeight,
-		LiveVersion:      s.LiveVersion,
+	var shared *pythonfunction.Shared
+	if s.Layer || len(s.Functions) > 1 {
+		shared = &pythonfunction.Shared{Layer: s.Layer}
 	}
-	if s.SmokeTest != nil {
-		args.SmokeTest = &pythonfunction.SmokeTest{Event: s.SmokeTest.Event, Expect: s.SmokeTest.Expect}
+	bucket := artifactBucket(ctx, s)
+	var all []*pythonfunction.Args
+	for _, f := range s.Functions {
+		args := functionArgs(s, f)
+		args.Shared, args.ArtifactBucket = shared, bucket
+		all = append(all, args)
+	}
+	if err := pythonfunction.Bundle(ctx, all...); err != nil {
+		return err
+	}
+	several := pulumi.Map{}
+	for i, f := range s.Functions {
+		name := "function"
+		if f.Name != "" {
+			name = f.Name
+		}
+		function, err := pythonfunction.New(ctx, name, all[i])
+		if err != nil {
+			return err
+		}
+		several[f.Name] = pulumi.Map{
+			"functionName": function.FunctionName,
+			"functionArn":  function.FunctionArn,
+			"aliasArn":     function.AliasArn,
+			"version":      function.Version,
+			"image":        function.Image,
+			"bundle":       function.Bundle,
+		}
+	}
+	if alone, ok := several[""].(pulumi.Map); ok {
+		for name, output := range alone {
+			ctx.Export(name, output)
+		}
+		return nil
+	}
+	ctx.Export("functions", several)
+	return nil
+}
+
+// functionArgs turns settings into the component's arguments.
+func functionArgs(s *stack.Settings, f *stack.Function) *pythonfunction.Args {
+	args := &pythonfunction.Args{
+		FunctionName: f.FunctionName,
+		Bundle: bundle.Spec{
+			Target:       f.Target,
+			Requirements: f.Requirements,
+			Source:       f.Source,
+			Exclude:      f.Exclude,
+			Handler:      f.Handler,
+			Builder:      f.Builder,
+			Image:        f.Image,
+		},
+		Options:          bundle.Options{CacheDir: s.CacheDir, Ignore: f.VerifyIgnore},
+		OutputDir:        s.OutputDir,
+		MemorySize:       f.MemorySize,
+		Timeout:          f.Timeout,
+		Environment:      f.Environment,
+		LogRetentionDays: f.LogRetentionDays,
+		CanaryWeight:     f.CanaryWeight,
+		LiveVersion:      f.LiveVersion,
+		Protect:          s.Protect,
+	}
+	if f.SmokeTest != nil {
+		args.SmokeTest = &pythonfunction.SmokeTest{Event: f.SmokeTest.Event, Expect: f.SmokeTest.Expect}
 	}
 	if s.Registry != "" {
 		args.Registry = &pythonfunction.Registry{Repository: s.Registry}
 	}
+	return args
+}
+
+// artifactBucket returns what gives the functions their bucket; nil for none.
+func artifactBucket(ctx *pulumi.Context, s *stack.Settings) func() (pulumi.StringInput, error) {
 	switch s.ArtifactBucket {
 	case "":
+		return nil
 	case stack.CreateBucket:
-		args.ArtifactBucket = func() (pulumi.StringInput, error) {
+		return sync.OnceValues(func() (pulumi.StringInput, error) {
 			bucket, err := pythonfunction.ArtifactBucket(ctx, "artifacts", nil)
 			if err != nil {
 				return nil, err
 			}
 			return bucket.Bucket, nil
-		}
-	default:
-		args.ArtifactBucket = func() (pulumi.StringInput, error) { return pulumi.String(s.ArtifactBucket), nil }
+		})
 	}
-	function, err := pythonfunction.New(ctx, "function", args)
-	if err != nil {
-		return err
-	}
-	ctx.Export("functionName", function.FunctionName)
-	ctx.Export("functionArn", function.FunctionArn)
-	ctx.Export("aliasArn", function.AliasArn)
-	ctx.Export("version", function.Version)
-	ctx.Export("image", function.Image)
-	ctx.Export("bundle", function.Bundle)
-	return nil
+	return func() (pulumi.StringInput, error) { return pulumi.String(s.ArtifactBucket), nil }
 }

@@ -40,6 +40,9 @@ type Spec struct {
 	// Exclude lists glob patterns (path.Match) of source files to leave out: one with a slash is matched against the
 	// path from Source, one without against every element of it.
 	Exclude []string
+	// Layer leaves the dependencies out of the zip, because they go into a layer (Dependencies.Layer). They are verified
+	// together all the same.
+	Layer bool
 }
 
 // Options is what does not change the bytes of a bundle.
@@ -87,6 +90,8 @@ type Manifest struct {
 	Waived []verify.Finding `json:"waived"`
 	// Notes say what of the bundle depends on more than its inputs.
 	Notes []string `json:"notes"`
+	// Layer is the layer with the dependencies, where they are not in the zip.
+	Layer *Artifact `json:"layer,omitempty"`
 	// Cached says that the dependencies came from the cache.
 	Cached  bool    `json:"cached"`
 	Seconds float64 `json:"seconds"`

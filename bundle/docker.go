@@ -56,7 +56,7 @@ func Stage(spec Spec, dir string, shared bool, opts Options) (*Context, error) {
 	}
 	c := &Context{Dir: dir, Platform: t.DockerPlatform(), target: t, reqs: reqs}
 	c.key = cacheKey(t, Docker, digest, string(dockerfile), base)
-	c.Tag = "deps-" + c.key[:16]
+	c.Tag = tagOf(c.key)
 	if e, err := (cache{dir: opts.CacheDir}).load(c.key); err == nil && !opts.Refresh {
 		c.cached = e
 	}
@@ -107,12 +107,21 @@ func (c *Context) Resolve(ctx context.Context, image string, opts Options) (*Dep
 	if c.cached != nil && c.cached.meta.Image == image {
 		return &Dependencies{Builder: Docker, Cached: true, Notes: c.cached.meta.Notes, entry: c.cached}, nil
 	}
-	e, err := resolveImage(ctx, c.key, image, c.Args["BUILD_ID"], c.target, opts)
+	// Functions that share the image share the tree.
+	e, err, _ := building.Do(opts.CacheDir+c.key+image, func() (any, error) {
+		if e, err := (cache{dir: opts.CacheDir}).load(c.key); err == nil && e.meta.Image == image {
+			return e, nil // made since the context was staged
+		}
+		return resolveImage(ctx, c.key, image, c.Args["BUILD_ID"], c.target, opts)
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &Dependencies{Builder: Docker, Notes: e.meta.Notes, entry: e}, nil
+	return &Dependencies{Builder: Docker, Notes: e.(*entry).meta.Notes, entry: e.(*entry)}, nil
 }
+
+// Empty says that nothing is required.
+func (c *Context) Empty() bool { return c.reqs.Empty() }
 
 // resolveImage puts the tree of an image into the cache.
 func resolveImage(ctx context.Context, key, image, buildID string, t target.Target, opts Options) (*entry, error) {

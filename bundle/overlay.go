@@ -2,10 +2,12 @@ package bundle
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,7 +17,7 @@ import (
 )
 
 // Bundle lays the sources of spec over the dependencies and writes the verified zip to out. Only the sources are read,
-// scanned, deflated and hashed: the dependencies' part is copied as it is.
+// scanned, deflated and hashed: the dependencies' part is copied as it is, or left out where it goes into a layer.
 func (d *Dependencies) Bundle(ctx context.Context, spec Spec, out string, opts Options) (*Manifest, error) {
 	start := time.Now()
 	if spec.Target == (target.Target{}) {
@@ -29,7 +31,11 @@ func (d *Dependencies) Bundle(ctx context.Context, spec Spec, out string, opts O
 	if err != nil {
 		return nil, err
 	}
-	if err := collisions(sources, deps); err != nil {
+	inTheWay := collisions
+	if spec.Layer {
+		inTheWay = hidden
+	}
+	if err := inTheWay(sources, deps); err != nil {
 		return nil, err
 	}
 	scanned, err := verify.Scan(ctx, verifyFiles(sources))
@@ -41,7 +47,7 @@ func (d *Dependencies) Bundle(ctx context.Context, spec Spec, out string, opts O
 		Handler: spec.Handler, Builder: d.Builder, Cached: d.Cached, Notes: d.Notes,
 	}
 	err = writeByRename(out, func(f *os.File) error {
-		if err := d.write(ctx, f, sources, m); err != nil {
+		if err := d.write(ctx, f, spec.Layer, sources, m); err != nil {
 			return err
 		}
 		report := verify.Merge(deps, scanned).Judge(spec.Target, verify.Options{Handler: spec.Handler, Ignore: opts.Ignore, ZippedBytes: m.ZippedBytes})
@@ -98,11 +104,14 @@ func collisions(sources []member, deps *verify.Facts) error {
 	return errors.Join(errs...)
 }
 
-// write writes the zip and puts its digest and size into m.
-func (d *Dependencies) write(ctx context.Context, f *os.File, sources []member, m *Manifest) error {
-	z, sum, err := d.entry.resume(f)
-	if err != nil {
-		return err
+// write writes the zip, with the dependencies or without, and puts its digest and size into m.
+func (d *Dependencies) write(ctx context.Context, f *os.File, layer bool, sources []member, m *Manifest) (err error) {
+	sum := sha256.New()
+	z := &zipWriter{w: io.MultiWriter(f, sum)}
+	if !layer {
+		if z, sum, err = d.entry.resume(f); err != nil {
+			return err
+		}
 	}
 	if err := deflateAll(ctx, z, sources); err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/s3"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -55,42 +54,49 @@ func ArtifactBucket(ctx *pulumi.Context, name string, tags pulumi.StringMapInput
 	return bucket, err
 }
 
-// setCode hands the zip to the function: as an archive, or through the artifact bucket under its own SHA-256.
-func setCode(ctx *pulumi.Context, name string, args *Args, to *lambda.FunctionArgs, manifest pulumi.Output, parent pulumi.ResourceOption) error {
+// upload is how code gets to Lambda: as an archive, or through a bucket.
+type upload struct {
+	archive     pulumi.ArchiveInput
+	bucket, key pulumi.StringPtrInput
+	hash        pulumi.StringPtrInput // SHA-256 in base64
+}
+
+// send hands a file of the manifest to Lambda: as an archive or, where there is an artifact bucket, as an object there,
+// in folder and under its own SHA-256.
+func send(ctx *pulumi.Context, name, folder string, args *Args, manifest pulumi.Output, file func(*bundle.Manifest) *bundle.Artifact, opts ...pulumi.ResourceOption) (*upload, error) {
+	path := func(v any) (string, error) { return enginePath(ctx, file(v.(*bundle.Manifest)).Path) }
 	if args.ArtifactBucket == nil {
-		to.Code = manifest.ApplyT(func(v any) (pulumi.Archive, error) {
-			path, err := enginePath(ctx, v.(*bundle.Manifest).Path)
-			return pulumi.NewFileArchive(path), err
-		}).(pulumi.ArchiveOutput)
-		return nil
+		return &upload{archive: manifest.ApplyT(func(v any) (pulumi.Archive, error) {
+			p, err := path(v)
+			return pulumi.NewFileArchive(p), err
+		}).(pulumi.ArchiveOutput)}, nil
 	}
 	bucket, err := args.ArtifactBucket()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	object, err := s3.NewBucketObjectv2(ctx, name+"-code", &s3.BucketObjectv2Args{
 		Bucket: bucket,
 		Key: manifest.ApplyT(func(v any) string {
-			return args.FunctionName + "/" + v.(*bundle.Manifest).SHA256 + ".zip"
+			return folder + "/" + file(v.(*bundle.Manifest)).SHA256 + ".zip"
 		}).(pulumi.StringOutput),
 		Source: manifest.ApplyT(func(v any) (pulumi.AssetOrArchive, error) {
-			path, err := enginePath(ctx, v.(*bundle.Manifest).Path)
-			return pulumi.NewFileAsset(path), err
+			p, err := path(v)
+			return pulumi.NewFileAsset(p), err
 		}).(pulumi.AssetOrArchiveOutput),
-	}, parent)
+	}, opts...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	to.S3Bucket, to.S3Key = object.Bucket, object.Key
-	to.SourceCodeHash = manifest.ApplyT(func(v any) (string, error) {
-		sum, err := hex.DecodeString(v.(*bundle.Manifest).SHA256)
+	hash := manifest.ApplyT(func(v any) (string, error) {
+		sum, err := hex.DecodeString(file(v.(*bundle.Manifest)).SHA256)
 		return base64.StdEncoding.EncodeToString(sum), err
 	}).(pulumi.StringOutput)
-	return nil
+	return &upload{bucket: object.Bucket, key: object.Key, hash: hash}, nil
 }
 
-// tooLarge says that a zip is over Lambda's quota for a request, and what makes it so.
-func tooLarge(m *bundle.Manifest) error {
+// tooLarge says that a zip of so many bytes is over Lambda's quota for a request, and what makes it so.
+func tooLarge(m *bundle.Manifest, zipped int64) error {
 	packages := slices.Clone(m.Packages)
 	slices.SortStableFunc(packages, func(a, b verify.Package) int { return int(b.Bytes - a.Bytes) })
 	var biggest []string
@@ -99,7 +105,7 @@ func tooLarge(m *bundle.Manifest) error {
 	}
 	return &bundle.Error{
 		What: fmt.Sprintf("the zip has %d bytes, and Lambda takes at most %d in an upload; the biggest packages are %s",
-			m.ZippedBytes, maxDirectUpload, strings.Join(biggest, ", ")),
+			zipped, maxDirectUpload, strings.Join(biggest, ", ")),
 		Cure: "set artifactBucket, to a bucket's name or to create, so that it goes through S3; or leave packages or files out",
 	}
 }

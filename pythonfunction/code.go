@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"sample-python-arm64-lambda/bundle"
@@ -19,7 +20,8 @@ const maxDirectUpload = 52_428_800
 type code struct {
 	args    *Args
 	opts    bundle.Options
-	zip     string           // where the zip goes
+	dir     string           // where the zip goes
+	tag     string           // names the dependencies; "" where there are none
 	made    *bundle.Manifest // nil where a docker image comes first
 	context *bundle.Context  // of that image
 	warn    func(line string)
@@ -33,7 +35,7 @@ func prepare(ctx *pulumi.Context, args *Args) (*code, error) {
 	if dir == "" {
 		dir = "dist"
 	}
-	c := &code{args: args, opts: args.Options, zip: filepath.Join(dir, args.FunctionName+".zip")}
+	c := &code{args: args, opts: args.Options, dir: dir}
 	c.warn = func(line string) { _ = ctx.Log.Warn(line, nil) }
 	if c.opts.Progress == nil {
 		c.opts.Progress = func(line string) { _ = ctx.Log.Info(line, &pulumi.LogArgs{Ephemeral: true}) }
@@ -58,6 +60,9 @@ func (c *code) build(ctx *pulumi.Context, spec bundle.Spec) error {
 	if err != nil {
 		return err
 	}
+	if !deps.Empty() {
+		c.tag = deps.Tag()
+	}
 	c.made, err = c.overlay(ctx.Context(), deps)
 	return err
 }
@@ -68,6 +73,9 @@ func (c *code) stage(ctx *pulumi.Context, dir string) (err error) {
 	shared := c.args.Registry != nil
 	if c.context, err = bundle.Stage(c.args.Bundle, dir, shared, c.opts); err != nil {
 		return err
+	}
+	if !c.context.Empty() {
+		c.tag = c.context.Tag
 	}
 	repository := ""
 	if shared {
@@ -88,15 +96,24 @@ func (c *code) stage(ctx *pulumi.Context, dir string) (err error) {
 
 // overlay lays the sources over the dependencies and writes the zip.
 func (c *code) overlay(ctx context.Context, deps *bundle.Dependencies) (*bundle.Manifest, error) {
-	m, err := deps.Bundle(ctx, c.args.Bundle, c.zip, c.opts)
+	spec := c.args.Bundle
+	spec.Layer = c.args.layered()
+	m, err := deps.Bundle(ctx, spec, filepath.Join(c.dir, c.args.FunctionName+".zip"), c.opts)
 	if err != nil {
+		return nil, err
+	}
+	if m.Layer, err = c.args.Shared.layerFile(ctx, deps, c.dir); err != nil {
 		return nil, err
 	}
 	for _, f := range m.Waived {
 		c.warn("waived: " + f.String())
 	}
-	if m.ZippedBytes > maxDirectUpload && c.args.ArtifactBucket == nil {
-		return nil, tooLarge(m)
+	zipped := m.ZippedBytes
+	if m.Layer != nil {
+		zipped = max(zipped, m.Layer.ZippedBytes)
+	}
+	if zipped > maxDirectUpload && c.args.ArtifactBucket == nil {
+		return nil, tooLarge(m, zipped)
 	}
 	return m, nil
 }
@@ -107,7 +124,13 @@ func (c *code) manifest(ctx *pulumi.Context, name string, parent pulumi.Resource
 	if c.made != nil {
 		return pulumi.ToOutput(pulumi.String(c.made.SHA256)).ApplyT(func(any) *bundle.Manifest { return c.made }), nil
 	}
-	image, err := newImage(ctx, name, c, parent)
+	var image *docker.Image
+	var err error
+	if c.args.Shared != nil {
+		image, c.context, err = c.args.Shared.image(ctx, c)
+	} else {
+		image, err = newImage(ctx, name+"-image", c, pulumi.Parent(parent))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sample-python-arm64-lambda/bundle"
-	"sample-python-arm64-lambda/bundle/target"
 )
 
 // Type is the component's type token.
@@ -30,6 +29,10 @@ type Args struct {
 	Options bundle.Options
 	// OutputDir is the folder that gets the zip, "dist" where it is empty.
 	OutputDir string
+	// Shared is what functions with equal dependencies have in common, a layer for instance; nil for nothing.
+	Shared *Shared
+	// Protect has Pulumi refuse to delete or replace the function, its alias, role and logs.
+	Protect bool
 	// Registry keeps the image of the docker builder; optional.
 	Registry *Registry
 	// MemorySize is in MB; 0 is Lambda's own default, 128.
@@ -152,7 +155,7 @@ func (f *PythonFunction) register(ctx *pulumi.Context, name string, args *Args, 
 	}
 	f.LogGroup, err = cloudwatch.NewLogGroup(ctx, name+"-logs", &cloudwatch.LogGroupArgs{
 		Name: pulumi.String("/aws/lambda/" + args.FunctionName), RetentionInDays: retention, Tags: args.tags(ctx),
-	}, parent)
+	}, parent, pulumi.Protect(args.Protect))
 	if err != nil {
 		return err
 	}
@@ -160,25 +163,35 @@ func (f *PythonFunction) register(ctx *pulumi.Context, name string, args *Args, 
 	if err != nil {
 		return err
 	}
-	spec := args.Bundle
-	if spec.Target == (target.Target{}) {
-		spec.Target = target.Default
+	t := args.target()
+	code, err := send(ctx, name, args.FunctionName, args, manifest, func(m *bundle.Manifest) *bundle.Artifact {
+		return &bundle.Artifact{Path: m.Path, SHA256: m.SHA256}
+	}, parent)
+	if err != nil {
+		return err
 	}
 	functionArgs := &lambda.FunctionArgs{
 		Name:          pulumi.String(args.FunctionName),
 		Role:          f.Role.Arn,
-		Runtime:       pulumi.String(spec.Target.Runtime.Name),
-		Architectures: pulumi.StringArray{pulumi.String(spec.Target.Arch)},
-		Handler:       pulumi.String(spec.Handler),
+		Runtime:       pulumi.String(t.Runtime.Name),
+		Architectures: pulumi.StringArray{pulumi.String(t.Arch)},
+		Handler:       pulumi.String(args.Bundle.Handler),
 		LoggingConfig: &lambda.FunctionLoggingConfigArgs{LogFormat: pulumi.String(args.logFormat()), LogGroup: f.LogGroup.Name},
 		Publish:       pulumi.Bool(true),
 		Tags:          args.tags(ctx),
+		Code:          code.archive, S3Bucket: code.bucket, S3Key: code.key, SourceCodeHash: code.hash,
 	}
-	if err := setCode(ctx, name, args, functionArgs, manifest, parent); err != nil {
-		return err
+	if args.layered() {
+		layer, err := args.Shared.layer(ctx, args, args.code, manifest)
+		if err != nil {
+			return err
+		}
+		if layer != nil {
+			functionArgs.Layers = pulumi.StringArray{layer.Arn}
+		}
 	}
 	args.setOptions(functionArgs)
-	f.Function, err = lambda.NewFunction(ctx, name+"-function", functionArgs, parent, pulumi.DependsOn(policies))
+	f.Function, err = lambda.NewFunction(ctx, name+"-function", functionArgs, parent, pulumi.DependsOn(policies), pulumi.Protect(args.Protect))
 	if err != nil {
 		return err
 	}

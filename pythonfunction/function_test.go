@@ -25,8 +25,10 @@ type recorder struct {
 	order     []string
 	policies  []string          // names of the role's policies
 	documents map[string]string // inline ones
-	live      string            // version that the alias points at before
-	failure   error             // of the question for it
+	all       []pulumi.MockResourceArgs
+	image     string // digest of the image that is "built"
+	live      string // version that the alias points at before
+	failure   error  // of the question for it
 }
 
 func (r *recorder) NewResource(a pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
@@ -36,7 +38,7 @@ func (r *recorder) NewResource(a pulumi.MockResourceArgs) (string, resource.Prop
 		r.resources, r.documents = map[string]pulumi.MockResourceArgs{}, map[string]string{}
 	}
 	r.resources[a.TypeToken] = a
-	r.order = append(r.order, a.TypeToken)
+	r.order, r.all = append(r.order, a.TypeToken), append(r.all, a)
 	switch a.TypeToken {
 	case "aws:iam/rolePolicy:RolePolicy":
 		r.policies, r.documents[a.Name] = append(r.policies, a.Name), a.Inputs["policy"].StringValue()
@@ -47,10 +49,15 @@ func (r *recorder) NewResource(a pulumi.MockResourceArgs) (string, resource.Prop
 	out["arn"] = resource.NewStringProperty("arn:aws:test:::" + a.Name)
 	out["version"] = resource.NewStringProperty("1")
 	out["result"] = resource.NewStringProperty("1")
+	out["repoDigest"] = resource.NewStringProperty(r.image)
+	out["functionUrl"] = resource.NewStringProperty("https://url.test")
 	return a.Name + "-id", out, nil
 }
 
-func (r *recorder) Call(pulumi.MockCallArgs) (resource.PropertyMap, error) {
+func (r *recorder) Call(a pulumi.MockCallArgs) (resource.PropertyMap, error) {
+	if a.Token == "aws:ecr/getAuthorizationToken:getAuthorizationToken" {
+		return resource.PropertyMap{"userName": resource.NewStringProperty("AWS"), "password": resource.NewStringProperty("of-" + a.Args["registryId"].StringValue())}, r.failure
+	}
 	return resource.PropertyMap{"functionVersion": resource.NewStringProperty(r.live)}, r.failure
 }
 
@@ -87,6 +94,16 @@ func deploy(t *testing.T, args *Args) (*recorder, error) {
 		_, err := New(ctx, "function", args)
 		return err
 	}, pulumi.WithMocks("project", "dev", r))
+}
+
+// count returns how many resources of a type were registered.
+func (r *recorder) count(token string) (n int) {
+	for _, registered := range r.order {
+		if registered == token {
+			n++
+		}
+	}
+	return n
 }
 
 // inputs returns a registered resource's inputs as plain JSON values.

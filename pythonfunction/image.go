@@ -50,7 +50,7 @@ func (r *Registry) login(ctx *pulumi.Context) (*bundle.RegistryAuth, error) {
 }
 
 // newImage registers the image whose content is the dependency tree.
-func newImage(ctx *pulumi.Context, name string, c *code, parent pulumi.Resource) (*docker.Image, error) {
+func newImage(ctx *pulumi.Context, name string, c *code, opts ...pulumi.ResourceOption) (*docker.Image, error) {
 	dir, err := enginePath(ctx, c.context.Dir)
 	if err != nil {
 		return nil, err
@@ -81,5 +81,5 @@ func newImage(ctx *pulumi.Context, name string, c *code, parent pulumi.Resource)
 		}
 		args.Registry = registry
 	}
-	return docker.NewImage(ctx, name+"-image", args, pulumi.Parent(parent))
+	return docker.NewImage(ctx, name, args, opts...)
 }

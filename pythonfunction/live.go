@@ -81,7 +81,7 @@ func (f *PythonFunction) registerAlias(ctx *pulumi.Context, name string, args *A
 		}
 	}
 	var err error
-	f.Alias, err = lambda.NewAlias(ctx, name+"-live", alias, parent)
+	f.Alias, err = lambda.NewAlias(ctx, name+"-live", alias, parent, pulumi.Protect(args.Protect))
 	return err
 }
 

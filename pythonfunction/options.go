@@ -5,6 +5,8 @@ import (
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"sample-python-arm64-lambda/bundle/target"
 )
 
 // URL is a function URL of alias live.
@@ -35,6 +37,17 @@ func (a *Args) setOptions(to *lambda.FunctionArgs) {
 	}
 	to.ReservedConcurrentExecutions, to.VpcConfig = a.ReservedConcurrency, a.VPC
 }
+
+// target returns the function's runtime and architecture.
+func (a *Args) target() target.Target {
+	if a.Bundle.Target == (target.Target{}) {
+		return target.Default
+	}
+	return a.Bundle.Target
+}
+
+// layered says whether the dependencies go into a layer.
+func (a *Args) layered() bool { return a.Shared != nil && a.Shared.Layer }
 
 // logFormat returns the format of the function's log (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html).
 func (a *Args) logFormat() string {

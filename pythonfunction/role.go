@@ -43,7 +43,7 @@ func (f *PythonFunction) registerRole(ctx *pulumi.Context, name string, args *Ar
 		AssumeRolePolicy: pulumi.String(trust),
 		Description:      pulumi.String("Execution role of the Lambda function " + args.FunctionName),
 		Tags:             args.tags(ctx),
-	}, parent)
+	}, parent, pulumi.Protect(args.Protect))
 	if err != nil {
 		return nil, err
 	}

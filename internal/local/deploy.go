@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -59,7 +61,7 @@ func (l *Local) deploy(ctx context.Context, url string) (err error) {
 	if err != nil {
 		return fmt.Errorf("deploying: %w", shortError(err))
 	}
-	return l.keepFunctionName(result.Outputs)
+	return l.keepFunctionNames(result.Outputs)
 }
 
 // shortError leaves out the copies of the engine's output that the Automation API puts into an error: they were shown.
@@ -205,24 +207,35 @@ func (l *Local) linkPlugin() bool {
 	return err == nil
 }
 
-func (l *Local) functionFile() string { return filepath.Join(l.state, "function") }
+func (l *Local) functionFile() string { return filepath.Join(l.state, "functions") }
 
-// keepFunctionName keeps the output of that name for the other verbs.
-func (l *Local) keepFunctionName(outputs auto.OutputMap) error {
-	name, ok := outputs["functionName"].Value.(string)
-	if !ok {
-		return errors.New("the program has no output functionName")
+// keepFunctionNames keeps the names of the deployed functions, from the output of the one or of the several, for the
+// other verbs.
+func (l *Local) keepFunctionNames(outputs auto.OutputMap) error {
+	all := []any{map[string]any{"functionName": outputs["functionName"].Value}}
+	if several, ok := outputs["functions"].Value.(map[string]any); ok {
+		all = slices.Collect(maps.Values(several))
 	}
-	return os.WriteFile(l.functionFile(), []byte(name), 0o644)
+	var names []string
+	for _, f := range all {
+		f, _ := f.(map[string]any)
+		name, ok := f["functionName"].(string)
+		if !ok {
+			return errors.New("the program has no output functionName")
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return os.WriteFile(l.functionFile(), []byte(strings.Join(names, "\n")), 0o644)
 }
 
-// functionName returns the deployed function's name.
-func (l *Local) functionName() (string, error) {
-	name, err := os.ReadFile(l.functionFile())
+// functionNames returns the deployed functions' names, in order.
+func (l *Local) functionNames() ([]string, error) {
+	names, err := os.ReadFile(l.functionFile())
 	if err != nil {
-		return "", fmt.Errorf("nothing is deployed (%w): run make local", err)
+		return nil, fmt.Errorf("nothing is deployed (%w): run make local", err)
 	}
-	return string(name), nil
+	return strings.Split(string(names), "\n"), nil
 }
 
 // region returns the AWS region of the stack's settings.

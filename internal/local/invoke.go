@@ -36,17 +36,22 @@ func (l *Local) awsConfig(ctx context.Context, url string) (aws.Config, error) {
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
 }
 
-// invoke invokes the deployed function with a JSON event.
+// invoke invokes the deployed functions with a JSON event.
 func (l *Local) invoke(ctx context.Context, event string) error {
 	d := l.running(ctx)
 	if d == nil {
 		return errDown
 	}
-	name, err := l.functionName()
+	names, err := l.functionNames()
 	if err != nil {
 		return err
 	}
-	return l.invokeAt(ctx, d.URL, name, event)
+	for _, name := range names {
+		if err := l.invokeAt(ctx, d.URL, name, event); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // invokeAt prints what the runtime logged and, last, what the function returned.
@@ -87,13 +92,13 @@ func (l *Local) invokeAt(ctx context.Context, url, name, event string) error {
 	return nil
 }
 
-// logs prints the function's log group, oldest event first.
+// logs prints the functions' log groups, each with its oldest event first.
 func (l *Local) logs(ctx context.Context) error {
 	d := l.running(ctx)
 	if d == nil {
 		return errDown
 	}
-	name, err := l.functionName()
+	names, err := l.functionNames()
 	if err != nil {
 		return err
 	}
@@ -101,7 +106,12 @@ func (l *Local) logs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return eachLogLine(ctx, cfg, name, func(line string) { fmt.Fprintln(l.out, line) })
+	for _, name := range names {
+		if err := eachLogLine(ctx, cfg, name, func(line string) { fmt.Fprintln(l.out, line) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // eachLogLine calls f for each event of the function's log group, oldest first.

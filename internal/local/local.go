@@ -20,9 +20,9 @@ const usage = `usage: make local            deploy to an emulated account on thi
        go run -tags local . VERB
 
 verbs:
-  up               start the emulator where it is not running, deploy stack "local", invoke the function (default)
-  invoke [EVENT]   invoke the function with a JSON event, {} where it is left out
-  logs             print the function's logs
+  up               start the emulator where it is not running, deploy stack "local", invoke what was deployed (default)
+  invoke [EVENT]   invoke each function with a JSON event, {} where it is left out
+  logs             print the functions' logs
   down             stop the emulator; the emulated account is gone with it
 `
 
@@ -124,9 +124,9 @@ func (l *Local) up(ctx context.Context) error {
 	return l.show(ctx, daemon)
 }
 
-// show invokes the function and says how to go on.
+// show invokes the functions and says how to go on.
 func (l *Local) show(ctx context.Context, d *daemon) error {
-	name, err := l.functionName()
+	names, err := l.functionNames()
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,12 @@ The emulated account is at %[1]s until "make local-down" (any credentials will d
     aws --endpoint-url %[1]s --region %[3]s lambda invoke --function-name %[2]s:live /dev/stdout
     curl -d '{}' %[1]s/2015-03-31/functions/%[2]s:live/invocations
 
-`, d.URL, name, region)
-	l.say("invoking " + name)
-	return l.invokeAt(ctx, d.URL, name, "{}")
+`, d.URL, names[0], region)
+	for _, name := range names {
+		l.say("invoking " + name)
+		if err := l.invokeAt(ctx, d.URL, name, "{}"); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -47,43 +47,66 @@ var reserved = []string{
 	"AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
 }
 
-// keys are the configuration keys of the program; Pulumi.yaml describes them.
-var keys = []string{
-	"functionName", "handler", "runtime", "architecture", "source", "requirements", "exclude", "builder", "memorySize",
-	"timeout", "environment", "logRetentionDays", "registry", "image", "smokeTest",
-	"liveVersion", "artifactBucket", "canaryWeight", "verifyIgnore",
-}
+// functionKeys may be set for the stack, and for each of its functions; stackKeys for the stack alone. Pulumi.yaml
+// describes them all.
+var (
+	functionKeys = []string{
+		"functionName", "handler", "runtime", "architecture", "source", "requirements", "exclude", "builder", "image", "memorySize", "timeout",
+		"environment", "logRetentionDays", "smokeTest", "liveVersion", "canaryWeight", "verifyIgnore",
+	}
+	stackKeys = []string{"functions", "registry", "artifactBucket", "layer", "protect"}
+)
 
-// check holds the settings against what AWS and the bundler accept.
+// check holds the stack's settings against what AWS accepts.
 func (r *reader) check(s *Settings) {
-	if !functionName.MatchString(s.FunctionName) {
-		r.wrong("functionName", fmt.Sprintf("%q", s.FunctionName), "1 to 64 letters, digits, - and _")
-	}
-	if !handler.MatchString(s.Handler) || len(s.Handler) > 128 {
-		r.wrong("handler", fmt.Sprintf("%q", s.Handler), "MODULE.FUNCTION, at most 128 characters")
-	}
-	if builders := []bundle.Builder{bundle.Auto, bundle.Wheels, bundle.Docker}; !slices.Contains(builders, s.Builder) {
-		r.wrong("builder", fmt.Sprintf("%q", s.Builder), "auto, wheels or docker")
-	}
 	if s.Registry != "" && !repository.MatchString(s.Registry) {
 		r.wrong("registry", fmt.Sprintf("%q", s.Registry), "HOST/REPOSITORY, lower case, without a tag")
-	}
-	if s.Image != "" && !imageDigest.MatchString(s.Image) {
-		r.wrong("image", fmt.Sprintf("%q", s.Image), "REPOSITORY@sha256:DIGEST, so that every stack gets the same tree")
 	}
 	if s.ArtifactBucket != "" && !bucketName.MatchString(s.ArtifactBucket) {
 		r.wrong("artifactBucket", fmt.Sprintf("%q", s.ArtifactBucket), "the name of an S3 bucket, or create")
 	}
-	if s.CanaryWeight < 0 || s.CanaryWeight >= 1 {
-		r.wrong("canaryWeight", s.CanaryWeight, "0 to below 1: the share of the newest version, 0 for all calls")
+}
+
+// checkFunction holds a function's settings against what AWS and the bundler accept.
+func (r *reader) checkFunction(f *Function) {
+	if !functionName.MatchString(f.FunctionName) {
+		r.wrong("functionName", fmt.Sprintf("%q", f.FunctionName), "1 to 64 letters, digits, - and _")
 	}
-	if s.LiveVersion != "" && !version.MatchString(s.LiveVersion) {
-		r.wrong("liveVersion", fmt.Sprintf("%q", s.LiveVersion), "the number of a published version")
+	if !handler.MatchString(f.Handler) || len(f.Handler) > 128 {
+		r.wrong("handler", fmt.Sprintf("%q", f.Handler), "MODULE.FUNCTION, at most 128 characters")
 	}
-	r.between("memorySize", s.MemorySize, minMemory, maxMemory, "MB")
-	r.between("timeout", s.Timeout, minTimeout, maxTimeout, "seconds")
-	if !slices.Contains(retentions, s.LogRetentionDays) {
-		r.wrong("logRetentionDays", s.LogRetentionDays, "one of "+strings.Trim(fmt.Sprint(retentions), "[]"))
+	if builders := []bundle.Builder{bundle.Auto, bundle.Wheels, bundle.Docker}; !slices.Contains(builders, f.Builder) {
+		r.wrong("builder", fmt.Sprintf("%q", f.Builder), "auto, wheels or docker")
+	}
+	if f.Image != "" && !imageDigest.MatchString(f.Image) {
+		r.wrong("image", fmt.Sprintf("%q", f.Image), "REPOSITORY@sha256:DIGEST, so that every stack gets the same tree")
+	}
+	if f.CanaryWeight < 0 || f.CanaryWeight >= 1 {
+		r.wrong("canaryWeight", f.CanaryWeight, "0 to below 1: the share of the newest version, 0 for all calls")
+	}
+	if f.LiveVersion != "" && !version.MatchString(f.LiveVersion) {
+		r.wrong("liveVersion", fmt.Sprintf("%q", f.LiveVersion), "the number of a published version")
+	}
+	r.between("memorySize", f.MemorySize, minMemory, maxMemory, "MB")
+	r.between("timeout", f.Timeout, minTimeout, maxTimeout, "seconds")
+	if !slices.Contains(retentions, f.LogRetentionDays) {
+		r.wrong("logRetentionDays", f.LogRetentionDays, "one of "+strings.Trim(fmt.Sprint(retentions), "[]"))
+	}
+	for _, key := range sortedKeys(r.own) {
+		if !slices.Contains(functionKeys, key) {
+			r.wrong(key, "a key of no function", "one of "+strings.Join(functionKeys, ", "))
+		}
+	}
+}
+
+// sameNames refuses functions that would overwrite each other.
+func (r *reader) sameNames(s *Settings) {
+	taken := map[string]string{}
+	for _, f := range s.Functions {
+		if other, ok := taken[f.FunctionName]; ok {
+			r.errs = append(r.errs, fmt.Errorf("  functions: %s and %s are both named %q on AWS, want a functionName of its own for each", other, f.Name, f.FunctionName))
+		}
+		taken[f.FunctionName] = f.Name
 	}
 }
 
@@ -112,8 +135,8 @@ func (r *reader) unknownKeys() {
 		r.errs = append(r.errs, err)
 	}
 	for _, key := range set {
-		if !slices.Contains(keys, key) {
-			r.errs = append(r.errs, fmt.Errorf("  %s: not a key of this program, want one of %s (pulumi config rm %s)", key, strings.Join(keys, ", "), key))
+		if known := slices.Concat(functionKeys, stackKeys); !slices.Contains(known, key) {
+			r.errs = append(r.errs, fmt.Errorf("  %s: not a key of this program, want one of %s (pulumi config rm %s)", key, strings.Join(known, ", "), key))
 		}
 	}
 }

@@ -10,10 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 
 	"sample-python-arm64-lambda/bundle"
 	"sample-python-arm64-lambda/bundle/target"
@@ -22,6 +22,23 @@ import (
 
 // Settings is the checked configuration of a stack.
 type Settings struct {
+	// Functions are the stack's: one without a Name where the configuration has no functions.
+	Functions []*Function
+	// Registry is the repository that keeps the docker builder's image; optional.
+	Registry string
+	// ArtifactBucket is the bucket that zips go through, CreateBucket for one that the stack makes; optional.
+	ArtifactBucket string
+	// Layer ships dependencies as Lambda layers.
+	Layer bool
+	// Protect keeps the functions from being destroyed.
+	Protect bool
+	// CacheDir keeps dependency trees between runs, OutputDir gets the zips.
+	CacheDir, OutputDir string
+}
+
+// Function is one function of a stack.
+type Function struct {
+	Name             string // its key in functions, "" without them
 	FunctionName     string
 	Handler          string
 	Target           target.Target
@@ -39,15 +56,10 @@ type Settings struct {
 	CanaryWeight float64
 	// LiveVersion pins the alias to a version; empty for the newest.
 	LiveVersion string
-	// Registry is the repository that keeps the docker builder's image, Image takes the tree from an image that is
-	// there already; both optional.
-	Registry, Image string
+	// Image takes the tree from an image that is there already; optional.
+	Image string
 	// VerifyIgnore waives findings of the verification.
 	VerifyIgnore []verify.Waiver
-	// ArtifactBucket is the bucket that the zip goes through, CreateBucket for one that the stack makes; optional.
-	ArtifactBucket string
-	// CacheDir keeps dependency trees between runs, OutputDir gets the zip.
-	CacheDir, OutputDir string
 }
 
 // CreateBucket is the value of artifactBucket that makes the stack create one.
@@ -59,9 +71,37 @@ const outputDir = "dist"
 // Load reads and checks the configuration of the running stack. The error lists every key that is wrong, with its
 // value and what is allowed.
 func Load(ctx *pulumi.Context) (*Settings, error) {
-	r := reader{ctx: ctx, config: config.New(ctx, "")}
+	r := &reader{ctx: ctx}
 	s := &Settings{
-		FunctionName:     r.str("functionName", ""),
+		Registry:       r.str("registry", ""),
+		ArtifactBucket: r.str("artifactBucket", ""),
+		Layer:          r.boolean("layer"),
+		Protect:        r.boolean("protect"),
+		OutputDir:      outputDir,
+		CacheDir:       cacheDir(),
+	}
+	r.check(s)
+	several := map[string]map[string]json.RawMessage{}
+	r.object("functions", &several)
+	for _, name := range sortedKeys(several) {
+		s.Functions = append(s.Functions, r.of(name, several[name]).function())
+	}
+	if len(several) == 0 {
+		s.Functions = []*Function{r.function()}
+	}
+	r.unknownKeys()
+	r.sameNames(s)
+	if len(r.errs) > 0 {
+		return nil, fmt.Errorf("the configuration of stack %q is not valid; nothing was deployed:\n%w", ctx.Stack(), errors.Join(r.errs...))
+	}
+	return s, nil
+}
+
+// function reads one function's settings: its own where it is one of several, else the stack's.
+func (r *reader) function() *Function {
+	f := &Function{
+		Name:             r.name,
+		FunctionName:     r.functionName(),
 		Handler:          r.str("handler", "main.handler"),
 		Source:           r.str("source", "src"),
 		Requirements:     r.str("requirements", "requirements.txt"),
@@ -72,25 +112,27 @@ func Load(ctx *pulumi.Context) (*Settings, error) {
 		Environment:      r.environment("environment"),
 		CanaryWeight:     r.number("canaryWeight"),
 		LiveVersion:      r.str("liveVersion", ""),
-		Registry:         r.str("registry", ""),
 		Image:            r.str("image", ""),
-		ArtifactBucket:   r.str("artifactBucket", ""),
-		OutputDir:        outputDir,
-		CacheDir:         cacheDir(),
+		SmokeTest:        r.smokeTest("smokeTest"),
+		VerifyIgnore:     r.waivers("verifyIgnore"),
 	}
-	r.object("exclude", &s.Exclude)
-	r.smokeTest(s)
-	r.waivers(s)
-	if s.FunctionName == "" {
-		s.FunctionName = ctx.Project() + "-" + ctx.Stack()
+	r.object("exclude", &f.Exclude)
+	f.Target = r.target()
+	r.checkFunction(f)
+	return f
+}
+
+// functionName is what is configured, else the project's and the stack's, so that stacks share an account; one of
+// several has its own name behind it.
+func (r *reader) functionName() string {
+	if _, own := r.own["functionName"]; own {
+		return r.str("functionName", "")
 	}
-	r.target(s)
-	r.check(s)
-	r.unknownKeys()
-	if len(r.errs) > 0 {
-		return nil, fmt.Errorf("the configuration of stack %q is not valid; nothing was deployed:\n%w", ctx.Stack(), errors.Join(r.errs...))
+	name := r.str("functionName", r.ctx.Project()+"-"+r.ctx.Stack())
+	if r.name != "" {
+		name += "-" + r.name
 	}
-	return s, nil
+	return name
 }
 
 // cacheDir is BUNDLE_CACHE_DIR, else a folder in the user's cache folder.
@@ -107,45 +149,106 @@ func cacheDir() string {
 
 // reader collects what is wrong while it reads.
 type reader struct {
-	ctx    *pulumi.Context
-	config *config.Config
-	errs   []error
+	ctx  *pulumi.Context
+	name string // of one of several functions
+	own  map[string]json.RawMessage
+	errs []error
+	up   *reader // the stack's
+}
+
+// of returns a reader that prefers the settings of one of several functions to the stack's.
+func (r *reader) of(name string, own map[string]json.RawMessage) *reader {
+	return &reader{ctx: r.ctx, name: name, own: own, up: r}
 }
 
 // wrong adds an error that names the key, what it has and what it may have.
 func (r *reader) wrong(key string, got any, want string) {
-	r.errs = append(r.errs, fmt.Errorf("  %s: got %v, want %s (pulumi config set %s VALUE)", key, got, want, key))
+	path, top := key, r
+	if _, own := r.own[key]; r.up != nil {
+		top = r.up
+		if own || key == "functionName" {
+			path = "functions." + r.name + "." + key
+		}
+	}
+	command := "pulumi config set " + path + " VALUE"
+	if path != key {
+		command = "pulumi config set --path " + path + " VALUE"
+	}
+	if err := fmt.Errorf("  %s: got %v, want %s (%s)", path, got, want, command); !slices.ContainsFunc(top.errs, func(e error) bool { return e.Error() == err.Error() }) {
+		top.errs = append(top.errs, err) // a setting that functions share is told once
+	}
+}
+
+// raw returns a setting as text, objects and lists as JSON.
+func (r *reader) raw(key string) (string, bool) {
+	if value, ok := r.own[key]; ok {
+		var text string
+		if json.Unmarshal(value, &text) == nil {
+			return text, true
+		}
+		return string(value), true
+	}
+	// Not config.Config, which warns of secrets that are read as text.
+	return r.ctx.GetConfig(r.ctx.Project() + ":" + key)
+}
+
+// secret says whether a setting is marked as one.
+func (r *reader) secret(key string) bool {
+	if _, own := r.own[key]; own {
+		key = "functions"
+	}
+	return r.ctx.IsConfigSecret(r.ctx.Project() + ":" + key)
 }
 
 func (r *reader) str(key, fallback string) string {
-	if v := r.config.Get(key); v != "" {
+	if v, _ := r.raw(key); v != "" {
 		return v
 	}
 	return fallback
 }
 
 func (r *reader) integer(key string, fallback int) int {
-	v, err := r.config.TryInt(key)
-	switch {
-	case errors.Is(err, config.ErrMissingVar):
+	text, ok := r.raw(key)
+	if !ok {
 		return fallback
-	case err != nil:
-		r.wrong(key, fmt.Sprintf("%q", r.config.Get(key)), "a whole number")
+	}
+	v, err := strconv.Atoi(text)
+	if err != nil {
+		r.wrong(key, fmt.Sprintf("%q", text), "a whole number")
 	}
 	return v
 }
 
 func (r *reader) number(key string) float64 {
-	v, err := r.config.TryFloat64(key)
-	if err != nil && !errors.Is(err, config.ErrMissingVar) {
-		r.wrong(key, fmt.Sprintf("%q", r.config.Get(key)), "a number")
+	text, ok := r.raw(key)
+	if !ok {
+		return 0
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		r.wrong(key, fmt.Sprintf("%q", text), "a number")
 	}
 	return v
 }
 
+func (r *reader) boolean(key string) bool {
+	text, ok := r.raw(key)
+	if ok && text != "true" && text != "false" {
+		r.wrong(key, fmt.Sprintf("%q", text), "true or false")
+	}
+	return text == "true"
+}
+
 func (r *reader) object(key string, into any) {
-	if err := r.config.TryObject(key, into); err != nil && !errors.Is(err, config.ErrMissingVar) {
-		r.wrong(key, fmt.Sprintf("%q", r.config.Get(key)), "a list or map of the kind that Pulumi.yaml describes")
+	text, ok := r.raw(key)
+	if !ok {
+		return
+	}
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		if r.secret(key) {
+			text = "a secret"
+		}
+		r.wrong(key, fmt.Sprintf("%q", text), "a list or map of the kind that Pulumi.yaml describes")
 	}
 }
 
@@ -154,14 +257,19 @@ func (r *reader) environment(key string) pulumi.StringMap {
 	plain := map[string]string{}
 	r.object(key, &plain)
 	variables := pulumi.StringMap{}
+	bytes := 0
 	for name, value := range plain {
+		bytes += len(name) + len(value)
 		if err := checkVariable(name); err != nil {
 			r.wrong(key, fmt.Sprintf("%q", name), err.Error())
 		}
 		variables[name] = pulumi.String(value)
-		if r.ctx.IsConfigSecret(r.ctx.Project() + ":" + key) {
+		if r.secret(key) {
 			variables[name] = pulumi.ToSecret(pulumi.String(value)).(pulumi.StringOutput)
 		}
+	}
+	if bytes > maxEnvironment {
+		r.wrong(key, fmt.Sprintf("%d bytes", bytes), fmt.Sprintf("at most %d, names and values together", maxEnvironment))
 	}
 	return variables
 }
@@ -172,41 +280,44 @@ type SmokeTest struct {
 	Expect json.RawMessage `json:"expect"`
 }
 
-func (r *reader) smokeTest(s *Settings) {
+func (r *reader) smokeTest(key string) *SmokeTest {
 	fields := map[string]json.RawMessage{}
-	r.object("smokeTest", &fields)
+	r.object(key, &fields)
 	for name := range fields {
 		if name != "event" && name != "expect" {
-			r.wrong("smokeTest", fmt.Sprintf("%q", name), "event and expect alone")
+			r.wrong(key, fmt.Sprintf("%q", name), "event and expect alone")
 		}
 	}
-	if len(fields) > 0 {
-		s.SmokeTest = &SmokeTest{Event: fields["event"], Expect: fields["expect"]}
+	if len(fields) == 0 {
+		return nil
 	}
+	return &SmokeTest{Event: fields["event"], Expect: fields["expect"]}
 }
 
-func (r *reader) waivers(s *Settings) {
+func (r *reader) waivers(key string) (waivers []verify.Waiver) {
 	var texts []string
-	r.object("verifyIgnore", &texts)
+	r.object(key, &texts)
 	for _, text := range texts {
 		w, err := verify.ParseWaiver(text)
 		if err != nil {
-			r.wrong("verifyIgnore", fmt.Sprintf("%q", text), "CODE:GLOB with a code of docs/verify.md")
+			r.wrong(key, fmt.Sprintf("%q", text), "CODE:GLOB with a code of docs/verify.md")
 		}
-		s.VerifyIgnore = append(s.VerifyIgnore, w)
+		waivers = append(waivers, w)
 	}
+	return waivers
 }
 
-func (r *reader) target(s *Settings) {
+func (r *reader) target() target.Target {
 	runtime, arch := r.str("runtime", target.Default.Runtime.Name), r.str("architecture", string(target.Default.Arch))
-	var err error
-	if s.Target, err = target.Parse(runtime, arch); err != nil {
+	t, err := target.Parse(runtime, arch)
+	if err != nil {
 		key, got := "runtime", runtime
 		if slices.Contains(target.RuntimeNames(), runtime) {
 			key, got = "architecture", arch
 		}
 		r.wrong(key, fmt.Sprintf("%q", got), "one of "+strings.Join(append(target.RuntimeNames(), "arm64", "x86_64"), ", "))
 	}
+	return t
 }
 
 // sortedKeys returns the keys of m in order.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,9 +62,10 @@ func TestDefaultsAreTheSamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.FunctionName != project+"-dev" || s.Handler != "main.handler" || s.Target.String() != "python3.11 on arm64" ||
-		s.Builder != bundle.Auto || s.MemorySize != 256 || s.Timeout != 10 || s.LogRetentionDays != 30 {
-		t.Errorf("got %+v", s)
+	f := s.Functions[0]
+	if f.FunctionName != project+"-dev" || f.Handler != "main.handler" || f.Target.String() != "python3.11 on arm64" ||
+		f.Builder != bundle.Auto || f.MemorySize != 256 || f.Timeout != 10 || f.LogRetentionDays != 30 || s.Layer || s.Protect {
+		t.Errorf("got %+v %+v", s, f)
 	}
 }
 
@@ -72,23 +74,74 @@ func TestValuesAreRead(t *testing.T) {
 		"functionName": "f", "runtime": "python3.13", "architecture": "x86_64", "memorySize": "512", "timeout": "30",
 		"smokeTest": `{"event": {}, "expect": [1]}`, "verifyIgnore": `["LIBRARY:cv2/*"]`, "canaryWeight": "0.1",
 		"exclude": `["tests", "*.md"]`, "environment": `{"LEVEL": "debug"}`, "builder": "wheels", "logRetentionDays": "7",
+		"layer": "true", "protect": "true",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.FunctionName != "f" || s.Target.String() != "python3.13 on x86_64" || s.MemorySize != 512 || s.Timeout != 30 ||
-		len(s.Exclude) != 2 || s.Environment["LEVEL"] != pulumi.String("debug") || s.Builder != bundle.Wheels || s.LogRetentionDays != 7 {
-		t.Errorf("got %+v", s)
+	f := s.Functions[0]
+	if f.FunctionName != "f" || f.Target.String() != "python3.13 on x86_64" || f.MemorySize != 512 || f.Timeout != 30 ||
+		len(f.Exclude) != 2 || f.Environment["LEVEL"] != pulumi.String("debug") || f.Builder != bundle.Wheels || f.LogRetentionDays != 7 ||
+		f.CanaryWeight != 0.1 || string(f.SmokeTest.Expect) != "[1]" || len(f.VerifyIgnore) != 1 || !s.Layer || !s.Protect {
+		t.Errorf("got %+v %+v", s, f)
 	}
 }
 
 func TestASecretEnvironmentStaysSecret(t *testing.T) {
-	s, err := load(t, map[string]string{"environment": `{"TOKEN": "x1"}`}, "environment")
+	for key, value := range map[string]string{"environment": `{"TOKEN": "x1"}`, "functions": `{"api": {"environment": {"TOKEN": "x1"}}}`} {
+		s, err := load(t, map[string]string{key: value}, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := s.Functions[0].Environment["TOKEN"]
+		if out, ok := token.(pulumi.StringOutput); !ok || !pulumi.IsSecret(out) {
+			t.Errorf("%s: got %T, want a secret output", key, token)
+		}
+	}
+	if _, err := load(t, map[string]string{"environment": `{"TOKEN": 12345}`}, "environment"); err == nil || strings.Contains(err.Error(), "12345") {
+		t.Errorf("a secret of the wrong kind: got %v", err)
+	}
+}
+
+func TestFunctionsTakeWhatTheyDoNotSetFromTheStack(t *testing.T) {
+	s, err := load(t, map[string]string{
+		"memorySize": "512", "environment": `{"LEVEL": "debug"}`, "smokeTest": `{"expect": 1}`, "canaryWeight": "0.5",
+		"functions": `{"worker": {"source": "src/worker", "timeout": 60, "canaryWeight": 0.1, "smokeTest": {}}, "api": {"functionName": "web", "environment": {}, "exclude": ["tests"]}}`,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, ok := s.Environment["TOKEN"].(pulumi.StringOutput); !ok || !pulumi.IsSecret(out) {
-		t.Errorf("got %T, want a secret output", s.Environment["TOKEN"])
+	if len(s.Functions) != 2 {
+		t.Fatalf("got %d functions", len(s.Functions))
+	}
+	api, worker := s.Functions[0], s.Functions[1]
+	if api.Name != "api" || api.FunctionName != "web" || api.MemorySize != 512 || len(api.Environment) != 0 || len(api.Exclude) != 1 ||
+		api.Source != "src" || api.SmokeTest == nil || api.CanaryWeight != 0.5 {
+		t.Errorf("api: got %+v", api)
+	}
+	if worker.Name != "worker" || worker.FunctionName != project+"-dev-worker" || worker.Source != "src/worker" || worker.Timeout != 60 ||
+		worker.MemorySize != 512 || len(worker.Environment) != 1 || worker.SmokeTest != nil || worker.CanaryWeight != 0.1 {
+		t.Errorf("worker: got %+v", worker)
+	}
+}
+
+func TestWhatIsWrongWithAFunctionNamesIt(t *testing.T) {
+	for functions, want := range map[string]string{
+		`{"api": {"memorySize": 1}}`:                               "functions.api.memorySize: got 1, want 128 to 10240 MB (pulumi config set --path functions.api.memorySize VALUE)",
+		`{"api": {"memorySize": "much"}}`:                          `functions.api.memorySize: got "much", want a whole number`,
+		`{"api": {"registry": "x"}}`:                               "functions.api.registry: got a key of no function",
+		`{"a": {"functionName": "x"}, "b": {"functionName": "x"}}`: `a and b are both named "x"`,
+		`{"a b": {}}`: "functions.a b.functionName: got",
+		`["api"]`:     "want a list or map of the kind",
+		`{"api": {"architecture": "arm"}, "worker": {"runtime": "node22"}}`: "functions.worker.runtime",
+	} {
+		if _, err := load(t, map[string]string{"functions": functions}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", functions, err, want)
+		}
+	}
+	_, err := load(t, map[string]string{"memorySize": "1", "functions": `{"a": {}, "b": {}}`})
+	if err == nil || strings.Count(err.Error(), "memorySize: got") != 1 {
+		t.Errorf("what functions share is not told once: %v", err)
 	}
 }
 
@@ -118,6 +171,8 @@ func TestWrongValuesAreRefusedWithWhatIsAllowed(t *testing.T) {
 		{"canaryWeight", "1", "want 0 to below 1"},
 		{"canaryWeight", "x", "want a number"},
 		{"smokeTest", `{"expected": 1}`, "want event and expect alone"},
+		{"layer", "yes", `got "yes", want true or false`},
+		{"environment", `{"LONG": "` + strings.Repeat("x", 4096) + `"}`, "got 4100 bytes, want at most 4096"},
 		{"memorysize", "512", "memorysize: not a key of this program"},
 	} {
 		t.Run(c.key+"="+c.value, func(t *testing.T) {
@@ -157,6 +212,7 @@ func TestPulumiYAMLDescribesEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defaults := map[string]string{}
+	keys := slices.Concat(functionKeys, stackKeys)
 	for _, key := range keys {
 		c, ok := schema.Config[key]
 		if !ok || c.Type == "" || c.Description == "" || c.Default == nil {
@@ -189,14 +245,16 @@ func TestPulumiYAMLDescribesEveryKey(t *testing.T) {
 
 func dump(t *testing.T, s *Settings) string {
 	t.Helper()
-	c := *s
+	c := *s.Functions[0]
 	if len(c.Exclude) == 0 {
 		c.Exclude = nil
 	}
 	if len(c.VerifyIgnore) == 0 {
 		c.VerifyIgnore = nil
 	}
-	text, err := json.Marshal(c)
+	whole := *s
+	whole.Functions = nil
+	text, err := json.Marshal([]any{whole, c})
 	if err != nil {
 		t.Fatal(err)
 	}

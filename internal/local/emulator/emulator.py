@@ -31,6 +31,7 @@ RUNNER = os.environ["EMULATOR_RUNNER"]
 CODE = Path(os.environ["EMULATOR_DIR"], "code")
 LOG_RESULT_LIMIT = 4096  # bytes of the log that LogType=Tail returns (Lambda's Invoke API)
 log_lock = threading.Lock()
+layer_files = {}  # paths of layer versions that functions have, by ARN
 
 
 def replace(owner, name, parameters):
@@ -80,10 +81,9 @@ def logging_config(fn):
 def run(fn, arn, payload):
     """Run a function version and keep its log, as Lambda does, in the log group of its configuration."""
     logging = logging_config(fn)
-    layers = [lambda_backends[fn.account_id][fn.region].layers_versions_by_arn(layer["Arn"]) for layer in fn.layers]
     function = {
         "Zip": stored(fn.code_bytes),
-        "Layers": [stored(layer.code_bytes) for layer in layers],
+        "Layers": [layer_files[layer["Arn"]] for layer in fn.layers],
         "Runtime": fn.run_time,
         "Arch": fn.architectures[0],
         "Name": fn.function_name,
@@ -165,6 +165,16 @@ def invoke(self):
     if self.headers.get("X-Amz-Log-Type") == "Tail":
         headers["X-Amz-Log-Result"] = base64.b64encode(log.encode()[-LOG_RESULT_LIMIT:]).decode()
     return 200, headers, answer
+
+
+# A function keeps its layers when they are deleted; moto would look for them in vain.
+# https://docs.aws.amazon.com/lambda/latest/dg/deleting-layers.html
+@replace(LambdaFunction, "_get_layers_data", "layers_versions_arns")
+def get_layers_data(self, layers_versions_arns):
+    data = get_layers_data.moto(self, layers_versions_arns)
+    for layer in data:
+        layer_files[layer["Arn"]] = stored(lambda_backends[self.account_id][self.region].layers_versions_by_arn(layer["Arn"]).code_bytes)
+    return data
 
 
 # moto drops the logging and dead letter configurations: a stack that sets one would differ at each refresh.
