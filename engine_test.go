@@ -99,18 +99,24 @@ func (c *checkout) restage() {
 func (c *checkout) up() map[string]int {
 	c.t.Helper()
 	foreseen := c.preview()
-	var out bytes.Buffer
-	result, err := c.stack.Up(c.t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out))
-	if err != nil {
-		c.t.Fatalf("up: %v\n%s", err, &out)
-	}
-	changes := *result.Summary.ResourceChanges
+	changes := c.deploy()
 	for op, n := range foreseen {
 		if changes[string(op)] != n {
 			c.t.Errorf("the preview said %v, the update did %v", foreseen, changes)
 		}
 	}
 	return changes
+}
+
+// deploy is up without the preview.
+func (c *checkout) deploy() map[string]int {
+	c.t.Helper()
+	var out bytes.Buffer
+	result, err := c.stack.Up(c.t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out))
+	if err != nil {
+		c.t.Fatalf("up: %v\n%s", err, &out)
+	}
+	return *result.Summary.ResourceChanges
 }
 
 // preview returns what an update would do, the same resources left out.
@@ -165,6 +171,14 @@ func (c *checkout) logs() string {
 		lines = append(lines, *e.Message)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// plain makes the function one whose start takes no time under emulation, for tests that start many.
+func (c *checkout) plain() {
+	c.t.Helper()
+	if err := os.WriteFile("src/main.py", []byte("def handler(event, context):\n    return {\"id\": 1, \"name\": \"John\", \"age\": 30}\n"), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // replaceIn changes a file of the checkout.

@@ -16,6 +16,7 @@ import (
 // stays where it was, and the next update converges.
 func TestEveryOperationMayFail(t *testing.T) {
 	c := newCheckout(t)
+	c.plain()
 	var failing string // "create aws:iam/role:Role"
 	server, err := provider.ServeAWS(t.Context(), func(string) {}, provider.WithFault(func(op, token string) error {
 		if failing == op+" "+token {
@@ -54,7 +55,7 @@ func TestEveryOperationMayFail(t *testing.T) {
 		t.Run(failing, func(t *testing.T) {
 			c.t = t
 			fail(t, up)
-			c.up()
+			c.deploy()
 			if changes := c.preview(); len(changes) != 0 {
 				t.Errorf("after the fault: preview shows %v", changes)
 			}
@@ -78,7 +79,7 @@ func TestEveryOperationMayFail(t *testing.T) {
 			if now := c.live(); now != before {
 				t.Errorf("live went from version %s to %s", before, now)
 			}
-			c.up()
+			c.deploy()
 			if now := c.live(); now == before {
 				t.Errorf("live stayed at version %s when the fault was gone", before)
 			}
@@ -96,7 +97,7 @@ func TestEveryOperationMayFail(t *testing.T) {
 		t.Run(failing, func(t *testing.T) {
 			c.t = t
 			fail(t, func(*bytes.Buffer) error { _, err := c.stack.Destroy(t.Context()); return err })
-			c.up()
+			c.deploy()
 		})
 	}
 	c.t = t

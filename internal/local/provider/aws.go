@@ -47,6 +47,7 @@ type awsProvider struct {
 	log     func(string)
 	dir     string
 	fault   func(op, token string) error
+	done    func(op, token string)
 	clients *clients
 }
 
@@ -62,6 +63,9 @@ func WithFault(fault func(op, token string) error) Option {
 	return func(p *awsProvider) { p.fault = fault }
 }
 
+// WithDone has done called after each operation that succeeded, before the engine is told.
+func WithDone(done func(op, token string)) Option { return func(p *awsProvider) { p.done = done } }
+
 // ServeAWS serves the stand-in for package aws until ctx is done or the server is closed. It tells log what it does,
 // a line for each operation. The AWS SDK's environment variables are those of this process.
 func ServeAWS(ctx context.Context, log func(string), options ...Option) (*Server, error) {
@@ -70,7 +74,7 @@ func ServeAWS(ctx context.Context, log func(string), options ...Option) (*Server
 		return nil, fmt.Errorf("finding the working folder: %w", err)
 	}
 	return Serve(ctx, func() plugin.Provider {
-		p := &awsProvider{log: log, dir: dir, fault: func(string, string) error { return nil }}
+		p := &awsProvider{log: log, dir: dir, fault: func(string, string) error { return nil }, done: func(string, string) {}}
 		for _, o := range options {
 			o(p)
 		}
@@ -200,6 +204,7 @@ func (p *awsProvider) Create(ctx context.Context, r plugin.CreateRequest) (plugi
 		}
 		return plugin.CreateResponse{}, err
 	}
+	p.done("create", string(r.Type))
 	return plugin.CreateResponse{ID: resource.ID(c.id), Properties: k.state(c, r.Properties, state)}, nil
 }
 
@@ -227,7 +232,7 @@ func (p *awsProvider) Read(ctx context.Context, r plugin.ReadRequest) (plugin.Re
 	if err != nil {
 		return plugin.ReadResponse{}, fmt.Errorf("reading %s %q: %w", r.Type, r.ID, err)
 	}
-	result := plugin.ReadResult{ID: r.ID, Inputs: k.refreshed(c, r.Inputs, state), Outputs: k.state(c, r.Inputs, state)}
+	result := plugin.ReadResult{ID: resource.ID(c.id), Inputs: k.refreshed(c, r.Inputs, state), Outputs: k.state(c, r.Inputs, state)}
 	return plugin.ReadResponse{ReadResult: result}, nil
 }
 
@@ -258,6 +263,7 @@ func (p *awsProvider) Update(ctx context.Context, r plugin.UpdateRequest) (plugi
 	if err != nil {
 		return plugin.UpdateResponse{}, fmt.Errorf("updating %s %q: %w", r.Type, r.ID, err)
 	}
+	p.done("update", string(r.Type))
 	return plugin.UpdateResponse{Properties: k.state(c, r.NewInputs, state)}, nil
 }
 
@@ -269,5 +275,6 @@ func (p *awsProvider) Delete(ctx context.Context, r plugin.DeleteRequest) (plugi
 	if err := k.delete(p.call(ctx, r.ID, r.Inputs, r.Outputs)); err != nil && !gone(err) {
 		return plugin.DeleteResponse{}, fmt.Errorf("deleting %s %q: %w", r.Type, r.ID, err)
 	}
+	p.done("delete", string(r.Type))
 	return plugin.DeleteResponse{}, nil
 }

@@ -27,6 +27,9 @@ var alias = &kind{
 	read: func(c *call) (object, error) {
 		target := c.aliasNames()
 		answer, err := c.do("lambda:GetAlias", target)
+		if arn := answer.string("aliasArn"); arn != "" {
+			c.id = arn // an import names FUNCTION/ALIAS
+		}
 		return answer.with(target).with(object{"arn": c.id, "invokeArn": c.invokeArn(c.id)}), err
 	},
 	update: func(c *call) error { return c.try("lambda:UpdateAlias", c.in, c.cleared(aliasInputs), c.aliasNames()) },
@@ -34,6 +37,9 @@ var alias = &kind{
 }
 
 func (c *call) aliasNames() object {
+	if function, name, ok := strings.Cut(c.id, "/"); ok {
+		return object{"functionName": function, "name": name}
+	}
 	arn, name := cutLast(c.id)
 	_, function := cutLast(arn)
 	if given := c.in.string("functionName"); strings.HasSuffix(given, ":"+function) {
