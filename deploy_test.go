@@ -85,12 +85,7 @@ func TestABadVersionNeverGetsTraffic(t *testing.T) {
 	if got, want := c.versions(), []string{"1", "2", "3", "4", "5", "6", "7", "8"}; !slices.Equal(got, want) {
 		t.Errorf("published versions: got %q, want %q", got, want)
 	}
-	if _, err := c.stack.Destroy(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if left := c.leftovers(); left != nil {
-		t.Errorf("destroy left %q", left)
-	}
+	c.destroy()
 }
 
 // set sets a key of the stack's configuration, or removes it.
@@ -162,18 +157,11 @@ func TestALargeBundleGoesThroughS3(t *testing.T) {
 	if payload, _ := c.invoke(); payload != `{"id":1,"name":"John","age":30}` {
 		t.Errorf("callers get %s", payload)
 	}
-	if changes := c.preview(); len(changes) != 0 {
-		t.Errorf("preview without a change: %v", changes)
-	}
+	c.clean()
 	c.replaceIn("src/main.py", "return User", "print(\"changed\")\n    return User")
 	if changes := c.up(); changes["update"] != 2 || changes["replace"] != 2 {
 		t.Errorf("a change: got %v, want function and alias updated, smoke test and object replaced", changes)
 	}
 	c.checkDigest()
-	if _, err := c.stack.Destroy(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if left := c.leftovers(); left != nil {
-		t.Errorf("destroy left %q", left)
-	}
+	c.destroy()
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
@@ -197,6 +198,26 @@ func (c *checkout) replaceIn(name, from, to string) {
 	}
 }
 
+// destroy removes the stack's resources, and holds that nothing is left.
+func (c *checkout) destroy() {
+	c.t.Helper()
+	var out bytes.Buffer
+	if _, err := c.stack.Destroy(c.t.Context(), optdestroy.ProgressStreams(&out), optdestroy.ErrorProgressStreams(&out)); err != nil {
+		c.t.Fatalf("%v\n%s", err, &out)
+	}
+	if left := c.leftovers(); left != nil {
+		c.t.Errorf("destroy left %q", left)
+	}
+}
+
+// clean holds that a preview shows nothing.
+func (c *checkout) clean() {
+	c.t.Helper()
+	if changes := c.preview(); len(changes) != 0 {
+		c.t.Errorf("preview without a change: %v", changes)
+	}
+}
+
 // leftovers lists what the emulated account still has.
 func (c *checkout) leftovers() []string {
 	c.t.Helper()
@@ -274,11 +295,25 @@ func TestTheMainJob(t *testing.T) {
 		t.Errorf("the alias leads to the former version:\n%s", log)
 	}
 	c.checkDigest()
-	if _, err := c.stack.Destroy(t.Context()); err != nil {
-		t.Fatal(err)
+	c.promote()
+	c.destroy()
+}
+
+// promote holds that a stack that names a digest gets that bundle or none.
+func (c *checkout) promote() {
+	c.t.Helper()
+	outputs, err := c.stack.Outputs(c.t.Context())
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	if left := c.leftovers(); left != nil {
-		t.Errorf("destroy left %q", left)
+	deployed, _ := outputs["bundle"].Value.(map[string]any)
+	sum, _ := deployed["sha256"].(string)
+	c.set("bundleSha256", sum)
+	c.clean()
+	c.replaceIn("src/main.py", "changed", "changed again")
+	var out bytes.Buffer
+	if _, err := c.stack.Up(c.t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out)); err == nil || !strings.Contains(out.String(), "want "+sum) {
+		c.t.Errorf("another bundle than %s: %v\n%s", sum, err, &out)
 	}
 }
 

@@ -59,12 +59,7 @@ func TestEveryOperationMayFail(t *testing.T) {
 			if changes := c.preview(); len(changes) != 0 {
 				t.Errorf("after the fault: preview shows %v", changes)
 			}
-			if _, err := c.stack.Destroy(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if left := c.leftovers(); left != nil {
-				t.Errorf("destroy left %q", left)
-			}
+			c.destroy()
 		})
 	}
 	c.t = t
@@ -101,10 +96,5 @@ func TestEveryOperationMayFail(t *testing.T) {
 		})
 	}
 	c.t = t
-	if _, err := c.stack.Destroy(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if left := c.leftovers(); left != nil {
-		t.Errorf("destroy left %q", left)
-	}
+	c.destroy()
 }

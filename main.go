@@ -83,6 +83,7 @@ func functionArgs(s *stack.Settings, f *stack.Function) *pythonfunction.Args {
 		CanaryWeight:     f.CanaryWeight,
 		LiveVersion:      f.LiveVersion,
 		Protect:          s.Protect,
+		SHA256:           f.SHA256,
 	}
 	if f.SmokeTest != nil {
 		args.SmokeTest = &pythonfunction.SmokeTest{Event: f.SmokeTest.Event, Expect: f.SmokeTest.Expect}

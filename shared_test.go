@@ -34,26 +34,6 @@ func (c *checkout) layers(name string) (arns []string, size int64) {
 	return arns, f.CodeSize
 }
 
-// destroy removes the stack's resources, and holds that nothing is left.
-func (c *checkout) destroy() {
-	c.t.Helper()
-	var out bytes.Buffer
-	if _, err := c.stack.Destroy(c.t.Context(), optdestroy.ProgressStreams(&out), optdestroy.ErrorProgressStreams(&out)); err != nil {
-		c.t.Fatalf("%v\n%s", err, &out)
-	}
-	if left := c.leftovers(); left != nil {
-		c.t.Errorf("destroy left %q", left)
-	}
-}
-
-// clean holds that a preview shows nothing.
-func (c *checkout) clean() {
-	c.t.Helper()
-	if changes := c.preview(); len(changes) != 0 {
-		c.t.Errorf("preview without a change: %v", changes)
-	}
-}
-
 // TestALayerOnAndOff is the row of the deploy matrix for layers.
 func TestALayerOnAndOff(t *testing.T) {
 	c := newCheckout(t)

@@ -108,9 +108,15 @@ func (c *code) overlay(ctx context.Context, deps *bundle.Dependencies) (*bundle.
 	for _, f := range m.Waived {
 		c.warn("waived: " + f.String())
 	}
-	zipped := m.ZippedBytes
+	zipped, digest := m.ZippedBytes, m.SHA256
 	if m.Layer != nil {
-		zipped = max(zipped, m.Layer.ZippedBytes)
+		zipped, digest = max(zipped, m.Layer.ZippedBytes), digest+","+m.Layer.SHA256
+	}
+	if want := c.args.SHA256; want != "" && want != digest {
+		return nil, &bundle.Error{
+			What: fmt.Sprintf("the bundle is not the one that is to be promoted: it has SHA-256 %s, want %s", digest, want),
+			Cure: "deploy the commit that the other stack was deployed from, with the same bundling settings; or leave the digest out to deploy this bundle",
+		}
 	}
 	if zipped > maxDirectUpload && c.args.ArtifactBucket == nil {
 		return nil, tooLarge(m, zipped)
@@ -167,5 +173,9 @@ func describe(m *bundle.Manifest) map[string]any {
 	for _, p := range m.Packages {
 		packages[p.Name] = p.Version
 	}
-	return map[string]any{"sha256": m.SHA256, "zippedBytes": m.ZippedBytes, "unzippedBytes": m.UnzippedBytes, "packages": packages}
+	bundle := map[string]any{"sha256": m.SHA256, "zippedBytes": m.ZippedBytes, "unzippedBytes": m.UnzippedBytes, "packages": packages}
+	if m.Layer != nil {
+		bundle["layerSha256"] = m.Layer.SHA256
+	}
+	return bundle
 }

@@ -290,6 +290,36 @@ func TestAPublicURLAndProtection(t *testing.T) {
 	}
 }
 
+func TestOnlyTheBundleThatIsToBePromoted(t *testing.T) {
+	_, digest := pushTree(t)
+	for _, shared := range []*Shared{nil, {Layer: true}} {
+		first := function(t)
+		first.Bundle.Image, first.Shared = digest, shared
+		if err := deployAll(&recorder{}, first); err != nil {
+			t.Fatal(err)
+		}
+		m := first.code.made
+		want := m.SHA256
+		if m.Layer != nil {
+			want += "," + m.Layer.SHA256
+		}
+		second := function(t)
+		second.Bundle.Image, second.Shared, second.SHA256 = digest, shared, want
+		if err := deployAll(&recorder{}, second); err != nil {
+			t.Errorf("the same bundle: %v", err)
+		}
+		other := function(t)
+		other.Bundle.Image, other.Shared, other.SHA256 = digest, shared, want
+		if err := os.WriteFile(filepath.Join(other.Bundle.Source, "more.py"), []byte("x = 1\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := &recorder{}
+		if err := deployAll(r, other); err == nil || !strings.Contains(err.Error(), "is to be promoted") || len(r.order) > 1 {
+			t.Errorf("another bundle: got %v, registered %q", err, r.order)
+		}
+	}
+}
+
 func TestWhatIsInTheWayIsTold(t *testing.T) {
 	repository, digest := pushTree(t)
 	noBucket := func() (pulumi.StringInput, error) { return nil, errors.New("no bucket today") }

@@ -29,6 +29,9 @@ type Args struct {
 	Options bundle.Options
 	// OutputDir is the folder that gets the zip, "dist" where it is empty.
 	OutputDir string
+	// SHA256 is the digest that the bundle has to have, in hexadecimal: what another stack verified, or nothing, is deployed.
+	// With a layer it is the function's and the layer's, with a comma between them. Empty for any.
+	SHA256 string
 	// Shared is what functions with equal dependencies have in common, a layer for instance; nil for nothing.
 	Shared *Shared
 	// Protect has Pulumi refuse to delete or replace the function, its alias, role and logs.

@@ -33,6 +33,7 @@ var (
 	handler      = regexp.MustCompile(`^[^\s.][^\s]*\.[^\s.]+$`)
 	repository   = regexp.MustCompile(`^([a-zA-Z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
 	imageDigest  = regexp.MustCompile(`^\S+@sha256:[0-9a-f]{64}$`)
+	digests      = regexp.MustCompile(`^[0-9a-f]{64}(,[0-9a-f]{64})?$`)
 	bucketName   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 	version      = regexp.MustCompile(`^[1-9][0-9]*$`)
 	variableName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]+$`)
@@ -52,7 +53,7 @@ var reserved = []string{
 var (
 	functionKeys = []string{
 		"functionName", "handler", "runtime", "architecture", "source", "requirements", "exclude", "builder", "image", "memorySize", "timeout",
-		"environment", "logRetentionDays", "smokeTest", "liveVersion", "canaryWeight", "verifyIgnore",
+		"environment", "logRetentionDays", "smokeTest", "liveVersion", "canaryWeight", "bundleSha256", "verifyIgnore",
 	}
 	stackKeys = []string{"functions", "registry", "artifactBucket", "layer", "protect"}
 )
@@ -80,6 +81,9 @@ func (r *reader) checkFunction(f *Function) {
 	}
 	if f.Image != "" && !imageDigest.MatchString(f.Image) {
 		r.wrong("image", fmt.Sprintf("%q", f.Image), "REPOSITORY@sha256:DIGEST, so that every stack gets the same tree")
+	}
+	if f.SHA256 != "" && !digests.MatchString(f.SHA256) {
+		r.wrong("bundleSha256", fmt.Sprintf("%q", f.SHA256), "64 hexadecimal digits, with a layer twice and a comma between")
 	}
 	if f.CanaryWeight < 0 || f.CanaryWeight >= 1 {
 		r.wrong("canaryWeight", f.CanaryWeight, "0 to below 1: the share of the newest version, 0 for all calls")

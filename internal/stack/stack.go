@@ -58,6 +58,8 @@ type Function struct {
 	LiveVersion string
 	// Image takes the tree from an image that is there already; optional.
 	Image string
+	// SHA256 is what the bundle has to have; empty for any.
+	SHA256 string
 	// VerifyIgnore waives findings of the verification.
 	VerifyIgnore []verify.Waiver
 }
@@ -113,6 +115,7 @@ func (r *reader) function() *Function {
 		CanaryWeight:     r.number("canaryWeight"),
 		LiveVersion:      r.str("liveVersion", ""),
 		Image:            r.str("image", ""),
+		SHA256:           r.str("bundleSha256", ""),
 		SmokeTest:        r.smokeTest("smokeTest"),
 		VerifyIgnore:     r.waivers("verifyIgnore"),
 	}

@@ -171,6 +171,7 @@ func TestWrongValuesAreRefusedWithWhatIsAllowed(t *testing.T) {
 		{"canaryWeight", "1", "want 0 to below 1"},
 		{"canaryWeight", "x", "want a number"},
 		{"smokeTest", `{"expected": 1}`, "want event and expect alone"},
+		{"bundleSha256", "6db3", "want 64 hexadecimal digits"},
 		{"layer", "yes", `got "yes", want true or false`},
 		{"environment", `{"LONG": "` + strings.Repeat("x", 4096) + `"}`, "got 4100 bytes, want at most 4096"},
 		{"memorysize", "512", "memorysize: not a key of this program"},
