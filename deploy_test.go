@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -55,11 +58,13 @@ func TestABadVersionNeverGetsTraffic(t *testing.T) {
 			c.set("canaryWeight", step.canary)
 			var out bytes.Buffer
 			var err error
+			stop := c.callers()
 			if step.fails == "" {
 				c.up()
 			} else {
 				_, err = c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out))
 			}
+			stop()
 			switch {
 			case step.fails != "" && err == nil:
 				t.Error("up succeeded")
@@ -86,6 +91,37 @@ func TestABadVersionNeverGetsTraffic(t *testing.T) {
 		t.Errorf("published versions: got %q, want %q", got, want)
 	}
 	c.destroy()
+}
+
+// callers calls the function, where it is live, until the returned function is called, and holds that each call gets the
+// right answer.
+func (c *checkout) callers() (stop func()) {
+	c.t.Helper()
+	if c.live() == "" {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(c.t.Context())
+	var group sync.WaitGroup
+	answers := map[string]int{}
+	group.Go(func() {
+		for ctx.Err() == nil {
+			out, err := lambda.NewFromConfig(c.aws).Invoke(context.WithoutCancel(ctx), &lambda.InvokeInput{FunctionName: aws.String(sampleName + ":live")})
+			switch {
+			case err != nil:
+				answers[err.Error()]++
+			default:
+				answers[string(bytes.ReplaceAll(out.Payload, []byte(" "), nil))]++
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+	return func() {
+		cancel()
+		group.Wait()
+		if len(answers) != 1 || answers[john] < 2 {
+			c.t.Errorf("during the update callers got %v", answers)
+		}
+	}
 }
 
 // set sets a key of the stack's configuration, or removes it.
