@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding"
@@ -14,7 +15,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"sample-python-arm64-lambda/bundle/target"
 	"sample-python-arm64-lambda/bundle/verify"
@@ -24,8 +29,12 @@ import (
 // It is raised when the same inputs give other bytes.
 const cacheFormat = 1
 
-// staleAfter is the age at which the work folder of a build that was killed is removed.
-const staleAfter = 24 * time.Hour
+const (
+	// staleAfter is the age at which the work folder of a build that was killed is removed.
+	staleAfter = 24 * time.Hour
+	// unusedAfter is how long an entry is kept that no build uses.
+	unusedAfter = 30 * 24 * time.Hour
+)
 
 // cache keeps dependency trees by key, each in a folder of its own that appears complete by rename.
 type cache struct{ dir string }
@@ -38,11 +47,13 @@ type entry struct {
 
 // entryMeta is what a bundle needs to know of the dependencies without reading them again.
 type entryMeta struct {
+	Format        int      `json:"format"`       // cacheFormat
 	PrefixBytes   int64    `json:"prefixBytes"`  // of deps.zip: the members, without the central directory
 	CentralBytes  int64    `json:"centralBytes"` // of deps.zip: the central directory's records
 	Members       int      `json:"members"`
 	UnzippedBytes int64    `json:"unzippedBytes"`
 	HashState     []byte   `json:"hashState"` // SHA-256 after the prefix (encoding.BinaryMarshaler)
+	Digest        string   `json:"digest"`    // SHA-256 of deps.zip and the sums after it
 	Notes         []string `json:"notes"`
 	Image         string   `json:"image,omitempty"`   // the image that the tree is from
 	BuildID       string   `json:"buildID,omitempty"` // the build argument that made it
@@ -58,15 +69,14 @@ func cacheKey(t target.Target, b Builder, inputs ...string) string {
 func (e *entry) zip() string   { return filepath.Join(e.dir, "deps.zip") }
 func (e *entry) facts() string { return filepath.Join(e.dir, "facts.json") }
 
-// load returns the entry of key; os.ErrNotExist where there is none, another error where it is damaged.
+func (e *entry) metaFile() string { return filepath.Join(e.dir, "meta.json") }
+
+// load returns the entry of key; os.ErrNotExist where there is none, another error where it is damaged. The time of its
+// meta.json is when it was last used.
 func (c cache) load(key string) (*entry, error) {
-	e := &entry{dir: filepath.Join(c.dir, key)}
-	data, err := os.ReadFile(filepath.Join(e.dir, "meta.json"))
+	e, err := readEntry(filepath.Join(c.dir, key))
 	if err != nil {
 		return nil, err
-	}
-	if err := json.Unmarshal(data, &e.meta); err != nil {
-		return nil, fmt.Errorf("reading cache entry %q: %w", e.dir, err)
 	}
 	info, err := os.Stat(e.zip())
 	if err != nil {
@@ -75,7 +85,55 @@ func (c cache) load(key string) (*entry, error) {
 	if want := e.meta.PrefixBytes + e.meta.CentralBytes + endBytes; info.Size() != want {
 		return nil, fmt.Errorf("cache entry %q is damaged: deps.zip has %d bytes, want %d", e.dir, info.Size(), want)
 	}
+	now := time.Now()
+	os.Chtimes(e.metaFile(), now, now) //nolint:errcheck // a cache that cannot be written can be read all the same
 	return e, nil
+}
+
+func readEntry(dir string) (*entry, error) {
+	e := &entry{dir: dir}
+	data, err := os.ReadFile(e.metaFile())
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &e.meta); err != nil {
+		return nil, fmt.Errorf("reading cache entry %q: %w", dir, err)
+	}
+	return e, nil
+}
+
+// usedEntry is the folder of an entry, and when it was last used.
+type usedEntry struct {
+	dir string
+	at  time.Time
+}
+
+// used lists the entries, the last used first.
+func (c cache) used() []usedEntry {
+	folders, err := os.ReadDir(c.dir)
+	if err != nil {
+		return nil // as good as empty
+	}
+	var all []usedEntry
+	for _, f := range folders {
+		dir := filepath.Join(c.dir, f.Name())
+		info, err := os.Stat((&entry{dir: dir}).metaFile())
+		if err == nil && len(f.Name()) == hex.EncodedLen(sha256.Size) {
+			all = append(all, usedEntry{dir, info.ModTime()})
+		}
+	}
+	slices.SortFunc(all, func(a, b usedEntry) int { return cmp.Or(b.at.Compare(a.at), cmp.Compare(a.dir, b.dir)) })
+	return all
+}
+
+// evict moves the entries that were not used for long into the folder work, which is removed later: what is half removed
+// is no entry any more.
+func (c cache) evict(work string) {
+	for _, u := range c.used() {
+		if time.Since(u.at) > unusedAfter {
+			os.Rename(u.dir, filepath.Join(work, "evicted-"+filepath.Base(u.dir))) //nolint:errcheck // tried again next time
+		}
+	}
 }
 
 // endBytes is the size of the zip format's end record without a comment.
@@ -88,17 +146,21 @@ func (c cache) build(ctx context.Context, key string, opts Options, fill func(wo
 		return nil, &Error{What: fmt.Sprintf("the cache folder %q cannot be written", c.dir), Cure: "name another one with -cache (BUNDLE_CACHE_DIR for the program)", Err: err}
 	}
 	defer os.RemoveAll(work) //nolint:errcheck // swept by a later build where it stays
+	c.evict(work)
+	from := c.earlier()
+	defer closeAll(from)
 	made, err := fill(work)
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{dir: filepath.Join(work, "entry"), meta: entryMeta{Notes: made.notes, Image: made.image, BuildID: made.buildID}}
+	e := &entry{dir: filepath.Join(work, "entry"), meta: entryMeta{Format: cacheFormat, Notes: made.notes, Image: made.image, BuildID: made.buildID}}
 	if err := os.Mkdir(e.dir, 0o755); err != nil {
 		return nil, err
 	}
-	if err := e.fill(ctx, made, opts); err != nil {
+	if err := e.fill(ctx, made, from, opts); err != nil {
 		return nil, err
 	}
+	closeAll(from) // where it can be the one to replace
 	final := filepath.Join(c.dir, key)
 	if err := replaceFolder(e.dir, final); err != nil {
 		return nil, fmt.Errorf("keeping dependencies: %w", err)
@@ -145,8 +207,15 @@ func replaceFolder(from, to string) error {
 
 func exists(file string) bool { _, err := os.Stat(file); return err == nil }
 
-// fill writes the entry's files from a tree.
-func (e *entry) fill(ctx context.Context, made tree, opts Options) error {
+// filling lets one tree at a time be read and deflated: it takes all cores, and memory.
+var filling = semaphore.NewWeighted(1)
+
+// fill writes the entry's files from a tree, which is used up, and from what earlier entries have of it.
+func (e *entry) fill(ctx context.Context, made tree, from []*earlier, opts Options) error {
+	if err := filling.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer filling.Release(1)
 	members, err := normalize(ctx, made.dir, made.builtHere)
 	if err != nil {
 		return err
@@ -155,20 +224,24 @@ func (e *entry) fill(ctx context.Context, made tree, opts Options) error {
 		e.meta.UnzippedBytes += members[i].size
 	}
 	opts.progress("scanning and compressing %d files, %d MB", len(members), e.meta.UnzippedBytes>>20)
-	facts, err := verify.Scan(ctx, verifyFiles(members))
-	if err != nil {
-		return fmt.Errorf("scanning dependencies: %w", err)
-	}
-	if err := writeJSON(e.facts(), facts); err != nil {
+	reuse(members, from, opts)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		facts, err := verify.Scan(ctx, verifyFiles(members))
+		if err != nil {
+			return fmt.Errorf("scanning dependencies: %w", err)
+		}
+		return errors.Join(writeJSON(e.facts(), facts), removeReused(members))
+	})
+	group.Go(func() error { return e.deflate(ctx, members) })
+	if err := group.Wait(); err != nil {
 		return err
 	}
-	if err := e.deflate(ctx, members); err != nil {
-		return err
-	}
-	return writeJSON(filepath.Join(e.dir, "meta.json"), e.meta)
+	return writeJSON(e.metaFile(), e.meta)
 }
 
-// deflate writes deps.zip, and keeps the state of its SHA-256 where the central directory begins.
+// deflate writes deps.zip and the sums of its members, and keeps the state of its SHA-256 where the central directory
+// begins.
 func (e *entry) deflate(ctx context.Context, members []member) (err error) {
 	f, err := os.Create(e.zip())
 	if err != nil {
@@ -188,7 +261,14 @@ func (e *entry) deflate(ctx context.Context, members []member) (err error) {
 	if err := z.finish(); err != nil {
 		return err
 	}
-	return buffered.Flush()
+	if err := buffered.Flush(); err != nil {
+		return err
+	}
+	if err := e.writeSums(members, sum); err != nil {
+		return err
+	}
+	e.meta.Digest = hex.EncodeToString(sum.Sum(nil))
+	return nil
 }
 
 // resume copies the dependencies to the start of f, by the kernel where it can, and returns a writer and a running

@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"archive/zip"
 	"bufio"
 	"context"
 	"crypto/sha256"
@@ -41,26 +40,23 @@ func (d *Dependencies) Empty() bool { return d.entry.meta.Members == 0 }
 func (d *Dependencies) Layer(ctx context.Context, out string) (*Artifact, error) {
 	layer := &Artifact{Path: out}
 	return layer, writeByRename(out, func(f *os.File) error {
-		deps, err := zip.OpenReader(d.entry.zip())
+		deps, err := os.Open(d.entry.zip())
 		if err != nil {
 			return err
 		}
 		defer deps.Close() //nolint:errcheck // opened for reading
+		all, err := members(deps, d.entry.meta.PrefixBytes+d.entry.meta.CentralBytes+endBytes)
+		if err != nil {
+			return fmt.Errorf("reading cache entry %q: %w", d.entry.dir, err)
+		}
 		buffered, sum := bufio.NewWriterSize(f, 1<<20), sha256.New()
 		z := &zipWriter{w: io.MultiWriter(buffered, sum)}
-		for _, m := range deps.File {
+		for _, m := range all {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			err := z.add(&member{name: layerFolder + m.Name, mode: m.Mode()}, func(w io.Writer) (uint32, int64, error) {
-				deflated, err := m.OpenRaw()
-				if err == nil {
-					_, err = io.Copy(w, deflated)
-				}
-				return m.CRC32, int64(m.UncompressedSize64), err
-			})
-			if err != nil {
-				return fmt.Errorf("copying %q: %w", m.Name, err)
+			if err := z.copy(layerFolder+m.name, m.mode, m.crc, m.size, m.raw.Size(), m.stream()); err != nil {
+				return fmt.Errorf("copying %q: %w", m.name, err)
 			}
 		}
 		if err := z.finish(); err != nil {

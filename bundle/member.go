@@ -3,6 +3,7 @@ package bundle
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"io/fs"
@@ -21,6 +22,10 @@ type member struct {
 	path string
 	data []byte // the content itself, where path is empty
 	mode fs.FileMode
+
+	sum      [sha256.Size]byte // of the content, where normalize listed it, and its CRC-32
+	crc      uint32
+	deflated *packed // the content as another zip has it, to be copied
 }
 
 // open returns the content.

@@ -6,15 +6,18 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -31,6 +34,10 @@ func normalize(ctx context.Context, tree string, builtHere []string) ([]member, 
 	if err != nil {
 		return nil, fmt.Errorf("listing dependencies: %w", err)
 	}
+	if err := readSums(ctx, members); err != nil {
+		return nil, fmt.Errorf("reading dependencies: %w", err)
+	}
+	members = slices.DeleteFunc(members, isConsoleScript)
 	for i := range members {
 		m := &members[i]
 		if dist, file := path.Split(m.name); file == "WHEEL" && slices.Contains(builtHere, distName(dist)) {
@@ -39,42 +46,76 @@ func normalize(ctx context.Context, tree string, builtHere []string) ([]member, 
 			}
 		}
 	}
-	if err := rewriteRecords(ctx, members); err != nil {
-		return nil, err
-	}
-	return members, nil
+	return members, rewriteRecords(members)
 }
 
-// listTree lists what ships of a dependency tree, sorted.
+// listTree lists the names of what ships of a dependency tree, sorted.
 func listTree(tree string) ([]member, error) {
 	var members []member
 	err := filepath.WalkDir(tree, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(tree, file)
-		if err != nil {
-			return err
-		}
-		name := filepath.ToSlash(rel)
 		if d.IsDir() {
 			if d.Name() == "__pycache__" {
 				return filepath.SkipDir
 			}
 			return nil
 		}
-		if dropped(name) {
-			return nil
-		}
-		m, err := newFileMember(name, file)
-		if err != nil || isConsoleScript(&m) {
+		rel, err := filepath.Rel(tree, file)
+		if err != nil {
 			return err
 		}
-		members = append(members, m)
+		if name := filepath.ToSlash(rel); !dropped(name) {
+			members = append(members, member{name: name, path: file})
+		}
 		return nil
 	})
 	sortMembers(members)
 	return members, err
+}
+
+// readSums reads the files once, several at a time, for their sizes, modes and digests.
+func readSums(ctx context.Context, members []member) error {
+	group, ctx := errgroup.WithContext(ctx)
+	var next atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() error {
+			sum, buf := sha256.New(), make([]byte, 64<<10)
+			for i := next.Add(1) - 1; i < int64(len(members)) && ctx.Err() == nil; i = next.Add(1) - 1 {
+				if err := members[i].readSum(sum, buf); err != nil {
+					return err
+				}
+			}
+			return ctx.Err()
+		})
+	}
+	return group.Wait()
+}
+
+func (m *member) readSum(sum hash.Hash, buf []byte) error {
+	f, err := os.Open(m.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	sum.Reset()
+	for m.size, m.crc = 0, 0; ; {
+		n, err := io.ReadFull(f, buf)
+		if m.size == 0 {
+			m.mode = modeOf(buf[:n])
+		}
+		m.size += int64(n)
+		m.crc = crcOf(m.crc, buf[:n])
+		sum.Write(buf[:n]) //nolint:errcheck // a hash never fails
+		if err != nil {
+			sum.Sum(m.sum[:0])
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				return nil
+			}
+			return err
+		}
+	}
 }
 
 // dropped says that a file tells of the installation, not of the package.
@@ -86,12 +127,12 @@ func dropped(name string) bool {
 
 // isConsoleScript says that a file is a command the installer wrote for this host: its first line names the host's
 // Python. Nothing runs it on Lambda.
-func isConsoleScript(m *member) bool {
+func isConsoleScript(m member) bool {
 	switch path.Dir(m.name) {
 	case "bin":
-		return m.mode == 0o755 && !isELF(m)
+		return m.mode == 0o755 && !isELF(&m)
 	case "Scripts": // the same on Windows
-		return strings.HasSuffix(m.name, ".exe") || m.mode == 0o755 && !isELF(m)
+		return strings.HasSuffix(m.name, ".exe") || m.mode == 0o755 && !isELF(&m)
 	}
 	return false
 }
@@ -129,35 +170,33 @@ func dropGenerator(m *member) error {
 	return nil
 }
 
-func (m *member) setData(data []byte) { m.path, m.data, m.size = "", data, int64(len(data)) }
+// setData replaces the content.
+func (m *member) setData(data []byte) {
+	m.path, m.data, m.size, m.sum, m.crc = "", data, int64(len(data)), sha256.Sum256(data), crcOf(0, data)
+}
 
 // rewriteRecords writes each dist-info's RECORD anew: what ships of the old one, sorted, with hashes of what ships
 // (https://packaging.python.org/en/latest/specifications/recording-installed-packages/).
-func rewriteRecords(ctx context.Context, members []member) error {
-	byName := map[string]int{}
+func rewriteRecords(members []member) error {
+	byName := map[string]*member{}
 	for i := range members {
-		byName[members[i].name] = i
+		byName[members[i].name] = &members[i]
 	}
-	group, _ := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range members {
 		m := &members[i]
 		if path.Base(m.name) != "RECORD" || !strings.HasSuffix(path.Dir(m.name), ".dist-info") {
 			continue
 		}
-		group.Go(func() error {
-			text, err := newRecord(m, members, byName)
-			if err != nil {
-				return fmt.Errorf("rewriting %q: %w", m.name, err)
-			}
-			m.setData(text)
-			return nil
-		})
+		text, err := newRecord(m, byName)
+		if err != nil {
+			return fmt.Errorf("rewriting %q: %w", m.name, err)
+		}
+		m.setData(text)
 	}
-	return group.Wait()
+	return nil
 }
 
-func newRecord(m *member, members []member, byName map[string]int) ([]byte, error) {
+func newRecord(m *member, byName map[string]*member) ([]byte, error) {
 	old, err := m.read()
 	if err != nil {
 		return nil, err
@@ -171,7 +210,7 @@ func newRecord(m *member, members []member, byName map[string]int) ([]byte, erro
 	var names []string
 	for _, row := range rows {
 		name := path.Clean(strings.ReplaceAll(row[0], `\`, "/"))
-		if _, ships := byName[name]; ships {
+		if byName[name] != nil {
 			names = append(names, name)
 		}
 	}
@@ -180,12 +219,8 @@ func newRecord(m *member, members []member, byName map[string]int) ([]byte, erro
 	w := csv.NewWriter(&out)
 	for _, name := range slices.Compact(names) {
 		row := []string{name, "", ""}
-		if name != m.name {
-			sum, err := members[byName[name]].sum(sha256.New())
-			if err != nil {
-				return nil, err
-			}
-			row = []string{name, "sha256=" + base64.RawURLEncoding.EncodeToString(sum), fmt.Sprint(members[byName[name]].size)}
+		if ships := byName[name]; ships != m {
+			row = []string{name, "sha256=" + base64.RawURLEncoding.EncodeToString(ships.sum[:]), fmt.Sprint(ships.size)}
 		}
 		if err := w.Write(row); err != nil {
 			return nil, err
@@ -193,17 +228,4 @@ func newRecord(m *member, members []member, byName map[string]int) ([]byte, erro
 	}
 	w.Flush()
 	return out.Bytes(), w.Error()
-}
-
-// sum hashes the content.
-func (m *member) sum(h hash.Hash) ([]byte, error) {
-	content, err := m.open()
-	if err != nil {
-		return nil, err
-	}
-	defer content.Close() //nolint:errcheck // opened for reading
-	if _, err := io.Copy(h, content); err != nil {
-		return nil, err
-	}
-	return h.Sum(nil), nil
 }

@@ -1,11 +1,13 @@
 package bundle
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"math"
 	"unicode/utf8"
 )
@@ -76,6 +78,47 @@ func (z *zipWriter) add(m *member, deflated func(io.Writer) (crc uint32, size in
 	z.central.Write(c)
 	z.count++
 	return nil
+}
+
+// copy writes a member that is deflated already: packed bytes of r, as another zip has them, whose content has the
+// CRC-32 and the size given.
+func (z *zipWriter) copy(name string, mode fs.FileMode, crc uint32, size, packed int64, r io.Reader) error {
+	return z.add(&member{name: name, mode: mode}, func(w io.Writer) (uint32, int64, error) {
+		_, err := io.CopyN(w, r, packed)
+		return crc, size, err
+	})
+}
+
+// packed is a member of a zip that zipWriter wrote: where its deflate stream lies, and what its content is.
+type packed struct {
+	name string
+	mode fs.FileMode
+	crc  uint32 // CRC-32 of the content
+	size int64  // bytes of the content
+	raw  *io.SectionReader
+}
+
+// stream returns the deflate stream, from its start whoever reads it too.
+func (p *packed) stream() io.Reader { return io.NewSectionReader(p.raw, 0, p.raw.Size()) }
+
+// members lists what is in a zip by its central directory. The streams are read from r.
+func members(r io.ReaderAt, size int64) ([]packed, error) {
+	directory, err := zip.NewReader(r, size)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]packed, len(directory.File))
+	for i, f := range directory.File {
+		offset, err := f.DataOffset()
+		if err != nil {
+			return nil, fmt.Errorf("reading the header of %q: %w", f.Name, err)
+		}
+		if f.Method != zip.Deflate {
+			return nil, fmt.Errorf("reading the header of %q: method %d, want deflate", f.Name, f.Method)
+		}
+		all[i] = packed{f.Name, f.Mode().Perm(), f.CRC32, int64(f.UncompressedSize64), io.NewSectionReader(r, offset, int64(f.CompressedSize64))}
+	}
+	return all, nil
 }
 
 // finish writes the central directory.
