@@ -56,7 +56,7 @@ func TestABadVersionNeverGetsTraffic(t *testing.T) {
 			}
 			c.set("liveVersion", step.pin)
 			c.set("canaryWeight", step.canary)
-			var out bytes.Buffer
+			var out transcript
 			var err error
 			stop := c.callers()
 			if step.fails == "" {
@@ -175,7 +175,7 @@ func TestALargeBundleGoesThroughS3(t *testing.T) {
 	if err := os.WriteFile("src/data.bin", data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
+	var out transcript
 	if _, err := c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out)); err == nil {
 		t.Error("it was deployed without a bucket")
 	}

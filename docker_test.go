@@ -157,7 +157,7 @@ func TestNoDaemonIsToldWithACure(t *testing.T) {
 	c.replaceIn("Pulumi.local.yaml", "builder: wheels", "builder: docker")
 	t.Setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
 	c.restage()
-	var out strings.Builder
+	var out transcript
 	if _, err := c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out)); err == nil {
 		t.Error("it was deployed")
 	}
@@ -183,7 +183,7 @@ func TestAutoUsesDockerOnlyWhereAWheelIsMissing(t *testing.T) {
 	}
 	wheels := c.digest()
 	c.replaceIn("requirements.txt", "pydantic==", "wrapt==1.10.0\npydantic==")
-	var out strings.Builder
+	var out transcript
 	if _, err := c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out)); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -43,7 +44,25 @@ type checkout struct {
 	// providers are further ones that this process serves, with their ports.
 	providers map[string]int
 	aws       aws.Config
-	log       bytes.Buffer
+	log       transcript
+}
+
+// transcript keeps what is printed. The engine writes its two streams at the same time.
+type transcript struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (t *transcript) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.Write(p)
+}
+
+func (t *transcript) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.String()
 }
 
 // newCheckout copies the sample, enters the copy, and opens its local stack.
@@ -112,7 +131,7 @@ func (c *checkout) up() map[string]int {
 // deploy is up without the preview.
 func (c *checkout) deploy() map[string]int {
 	c.t.Helper()
-	var out bytes.Buffer
+	var out transcript
 	result, err := c.stack.Up(c.t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out))
 	if err != nil {
 		c.t.Fatalf("up: %v\n%s", err, &out)
@@ -201,7 +220,7 @@ func (c *checkout) replaceIn(name, from, to string) {
 // destroy removes the stack's resources, and holds that nothing is left.
 func (c *checkout) destroy() {
 	c.t.Helper()
-	var out bytes.Buffer
+	var out transcript
 	if _, err := c.stack.Destroy(c.t.Context(), optdestroy.ProgressStreams(&out), optdestroy.ErrorProgressStreams(&out)); err != nil {
 		c.t.Fatalf("%v\n%s", err, &out)
 	}
@@ -311,7 +330,7 @@ func (c *checkout) promote() {
 	c.set("bundleSha256", sum)
 	c.clean()
 	c.replaceIn("src/main.py", "changed", "changed again")
-	var out bytes.Buffer
+	var out transcript
 	if _, err := c.stack.Up(c.t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out)); err == nil || !strings.Contains(out.String(), "want "+sum) {
 		c.t.Errorf("another bundle than %s: %v\n%s", sum, err, &out)
 	}
@@ -364,7 +383,7 @@ func TestABadBundleRegistersNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newCheckout(t)
 			fault.make(t, c)
-			var out bytes.Buffer
+			var out transcript
 			_, err := c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out))
 			if err == nil {
 				t.Fatal("it was deployed")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,9 +30,9 @@ func TestEveryOperationMayFail(t *testing.T) {
 	c.providers = map[string]int{"aws": server.Port()}
 	c.restage()
 
-	fail := func(t *testing.T, run func(out *bytes.Buffer) error) {
+	fail := func(t *testing.T, run func(out *transcript) error) {
 		t.Helper()
-		var out bytes.Buffer
+		var out transcript
 		err := run(&out)
 		token := strings.Fields(failing)[1]
 		kind := token[strings.LastIndex(token, ":")+1:]
@@ -42,7 +41,7 @@ func TestEveryOperationMayFail(t *testing.T) {
 		}
 		failing = ""
 	}
-	up := func(out *bytes.Buffer) error {
+	up := func(out *transcript) error {
 		_, err := c.stack.Up(t.Context(), optup.ProgressStreams(out), optup.ErrorProgressStreams(out))
 		return err
 	}
@@ -91,7 +90,7 @@ func TestEveryOperationMayFail(t *testing.T) {
 		failing = "delete " + token
 		t.Run(failing, func(t *testing.T) {
 			c.t = t
-			fail(t, func(*bytes.Buffer) error { _, err := c.stack.Destroy(t.Context()); return err })
+			fail(t, func(*transcript) error { _, err := c.stack.Destroy(t.Context()); return err })
 			c.deploy()
 		})
 	}

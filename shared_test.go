@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -144,7 +143,7 @@ func TestFunctionsOfOneStack(t *testing.T) {
 	if err := os.Rename("src/api/main.py", "src/api/none.py"); err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
+	var out transcript
 	if _, err := c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out)); err == nil || !strings.Contains(out.String(), `bundling function "`+sampleName+`-api"`) {
 		t.Errorf("a bad bundle of one function: got %v\n%s", err, &out)
 	}
@@ -156,7 +155,7 @@ func TestAProtectedStackIsNotDestroyed(t *testing.T) {
 	c := newCheckout(t)
 	c.set("protect", "true")
 	c.up()
-	var out bytes.Buffer
+	var out transcript
 	if _, err := c.stack.Destroy(t.Context(), optdestroy.ProgressStreams(&out), optdestroy.ErrorProgressStreams(&out)); err == nil || !strings.Contains(out.String(), "protect") {
 		t.Errorf("destroy: got %v\n%s", err, &out)
 	}
@@ -190,7 +189,7 @@ func TestASecretStaysSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.replaceIn("src/main.py", "def handler(event, context):\n", "def handler(event, context):\n    import os\n    print(len(os.environ['TOKEN']))\n")
-	var out bytes.Buffer
+	var out transcript
 	result, err := c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out), optup.Diff())
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &out)
