@@ -1,223 +1,185 @@
 // Command bench measures the bundler against what it replaces, in one run, and writes docs/benchmarks.md: medians, and
-// ratios to "uv pip install and zip" of the same run.
+// ratios to "uv pip install and zip -6" of the same run. Peers are installed, pinned, into LOCAL_TOOLS_DIR/bench.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
+	"os/signal"
 	"path/filepath"
-	"runtime"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"sample-python-arm64-lambda/internal/local/tools"
-	"sample-python-arm64-lambda/internal/testtools"
 )
 
-// workload is a function to bundle.
-type workload struct {
-	name         string
-	requirements string
-	docker       bool // measured with the docker builder too
-}
-
-var workloads = []workload{
-	{"sample", "annotated-types==0.7.0\npydantic==2.10.5\npydantic-core==2.27.2\ntyping-extensions==4.12.2\n", true},
-	{"data", "numpy==1.26.4\npandas==2.2.3\npyarrow==17.0.0\n", false},
-	{"web", "fastapi==0.115.6\nsqlalchemy==2.0.36\nboto3==1.35.90\npydantic==2.10.5\n", false},
-}
-
-// target is what every tool is asked for.
-var target = []string{"--python-platform", "aarch64-manylinux2014", "--python-version", "3.11", "--only-binary", ":all:"}
-
-// bench is one run.
+// bench is one run of the benchmark.
 type bench struct {
-	ctx              context.Context
-	runs             int
-	dir, bundle, uv  string
-	docker, noDocker string // the docker command, or why there is none
-	rows             []string
+	ctx     context.Context
+	runs    int           // of each case of ours and of the baseline
+	budget  time.Duration // of one case of a peer: no further run is begun after it
+	peers   string        // what the names of measured peers have in them
+	dir     string        // everything that is measured happens below it
+	kept    string        // where installed peers stay
+	root    string        // the repository
+	bundle  string        // the built command
+	uv      string
+	env     []string
+	results []result
+	limits  []limit
+	program programShare
+	tools   [][2]string // names and versions for the report
 }
 
-// a step is run before and not measured, or measured.
-type step struct {
-	dir  string
-	args []string
+// result is a row: a case of a workload, done by a tool, or the reason why it was not.
+type result struct {
+	workload, tool, scenario string
+	runs                     int
+	median                   sample
+	zip                      int64 // bytes of the zip
+	reason                   string
 }
+
+// The cases. Downloaded packages are in uv's and pip's caches in all but the first.
+const (
+	nothingDownloaded = "cold, nothing downloaded"
+	cold              = "cold"
+	cacheWarm         = "dependency cache warm"
+	lineChanged       = "one line changed"
+	pinChanged        = "one requirement changed"
+	unchanged         = "nothing changed"
+	freshRunner       = "fresh runner, restored cache"
+)
 
 func main() {
-	runs := flag.Int("runs", 5, "runs of each case; the median counts")
+	b := &bench{root: "."}
+	quick := flag.Bool("quick", false, "one run of the sample, without peers")
+	flag.StringVar(&b.peers, "peers", "", "measure only peers whose name has `TEXT` in it; none for ours and uv + zip alone")
+	only := flag.String("workload", "", "measure only this workload (`NAME`)")
+	profiles := flag.String("profile", "", "instead of measuring, write CPU and memory profiles of a cold build of data into `DIR`")
+	functions := flag.Int("functions", 0, "instead of measuring, bundle so many functions of the folder that is the argument")
+	flag.IntVar(&b.runs, "runs", 5, "runs of each case; the median counts")
+	flag.DurationVar(&b.budget, "peer-budget", 12*time.Second, "begin no further run of a peer's case after this time")
 	out := flag.String("o", "docs/benchmarks.md", "`FILE` to write")
 	flag.Parse()
-	if err := run(context.Background(), *runs, *out); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	b.ctx = ctx
+	var err error
+	switch {
+	case *functions > 0:
+		err = bundleMany(ctx, flag.Arg(0), *functions)
+	case *profiles != "":
+		err = b.with(func() error { return b.profile(*profiles) })
+	case *quick:
+		b.runs, b.peers = 1, "none"
+		err = b.with(func() error { return b.write(*out, b.measureWorkload(workloads[0])) })
+	default:
+		err = b.with(func() error { return b.write(*out, b.measureAll(*only)) })
+	}
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, runs int, out string) error {
-	dir, err := os.MkdirTemp("", "bench")
-	if err != nil {
+// with runs do between making what all measurements need and removing it.
+func (b *bench) with(do func() error) (err error) {
+	if b.dir, err = os.MkdirTemp("", "bench"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	defer func() { err = errors.Join(err, removeAll(b.dir)) }()
 	kept := os.Getenv("LOCAL_TOOLS_DIR")
 	if kept == "" {
-		kept = ".tools"
+		kept = filepath.Join(b.root, ".tools")
 	}
-	python, err := tools.EnsureVenv(ctx, kept, filepath.Join("tools", "requirements.txt"), func(s string) { fmt.Println(s) })
+	if b.kept, err = filepath.Abs(filepath.Join(kept, "bench")); err != nil {
+		return err
+	}
+	python, err := tools.EnsureVenv(b.ctx, kept, filepath.Join(b.root, "tools", "requirements.txt"), b.say)
 	if err != nil {
 		return err
 	}
-	b := &bench{ctx: ctx, runs: runs, dir: dir, bundle: filepath.Join(dir, "bundle"), uv: tools.UV(python)}
-	if err := os.Setenv("PATH", filepath.Dir(python)+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+	b.uv, b.bundle = tools.UV(python), filepath.Join(b.dir, "bundle")
+	b.env = environment(filepath.Dir(b.uv))
+	if err := b.do(command{dir: b.root, args: []string{"go", "build", "-o", b.bundle, "./cmd/bundle"}}); err != nil {
 		return err
 	}
-	if b.docker, err = testtools.FindDocker(ctx); err == nil {
-		_, err = testtools.Run(ctx, b.docker, "image", "inspect", testtools.BaseImage("arm64"))
-	}
-	if err != nil {
-		b.noDocker = err.Error()
-	}
-	if err := b.do(step{"", []string{"go", "build", "-o", b.bundle, "./cmd/bundle"}}); err != nil {
-		return err
-	}
-	for _, w := range workloads {
-		if err := b.measure(w); err != nil {
-			return fmt.Errorf("workload %s: %w", w.name, err)
-		}
-	}
-	return os.WriteFile(out, []byte(b.report()), 0o644)
+	b.version("uv", command{args: []string{b.uv, "--version"}})
+	b.version("zip (Info-ZIP)", command{args: []string{"zip", "-v"}})
+	return do()
 }
 
-// do runs a command to its end.
-func (b *bench) do(s step) error {
-	cmd := exec.CommandContext(b.ctx, s.args[0], s.args[1:]...)
-	cmd.Dir, cmd.Env = s.dir, append(os.Environ(), "DOCKER_BUILDKIT=1", "BUILDX_BUILDER=default")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", strings.Join(s.args, " "), err, out)
+// environment is what commands run in: this process's without what would make two machines measure different things.
+func environment(first string) []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "PIP_FIND_LINKS=") && !strings.HasPrefix(v, "PULUMI_") {
+			env = append(env, v)
+		}
+	}
+	return append(env, "PATH="+first+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"NO_COLOR=1", "CI=1", "AWS_DEFAULT_REGION=us-east-1", "AWS_ACCESS_KEY_ID=none", "AWS_SECRET_ACCESS_KEY=none",
+		"SAM_CLI_TELEMETRY=0", "SLS_TELEMETRY_DISABLED=1", "SLS_NOTIFICATIONS_MODE=off", "CDK_DISABLE_VERSION_CHECK=1",
+		"DOCKER_BUILDKIT=1", "BUILDX_BUILDER=default", "PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_ROOT_USER_ACTION=ignore")
+}
+
+// measureAll measures every workload, many functions, and the program.
+func (b *bench) measureAll(only string) error {
+	for _, w := range workloads {
+		if only != "" && only != w.name {
+			continue
+		}
+		if err := b.measureWorkload(w); err != nil {
+			return err
+		}
+	}
+	if only == "" || only == "many" {
+		if err := b.measureMany(); err != nil {
+			return fmt.Errorf("measuring many: %w", err)
+		}
+	}
+	if only == "" || only == "program" {
+		b.measureProgram()
 	}
 	return nil
 }
 
-// median runs steps so many times, prepare before each, and returns the middle duration and the biggest memory in MB.
-func (b *bench) median(prepare func() error, steps ...step) (time.Duration, int64, error) {
-	var all []time.Duration
-	var memory int64
-	for range b.runs {
-		if err := prepare(); err != nil {
-			return 0, 0, err
-		}
-		start := time.Now()
-		for _, s := range steps {
-			cmd := exec.CommandContext(b.ctx, s.args[0], s.args[1:]...)
-			cmd.Dir, cmd.Env = s.dir, append(os.Environ(), "DOCKER_BUILDKIT=1", "BUILDX_BUILDER=default")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				return 0, 0, fmt.Errorf("%s: %w\n%s", strings.Join(s.args, " "), err, out)
-			}
-			memory = max(memory, peakMemory(cmd.ProcessState))
-		}
-		all = append(all, time.Since(start))
-	}
-	slices.Sort(all)
-	return all[len(all)/2], memory, nil
-}
-
-// measure adds the rows of one workload.
-func (b *bench) measure(w workload) error {
-	fmt.Println("measuring", w.name)
+// measureWorkload measures the baseline, ours, the limits and the peers on one workload.
+func (b *bench) measureWorkload(w workload) error {
 	dir := filepath.Join(b.dir, w.name)
-	if err := os.MkdirAll(filepath.Join(dir, "src"), 0o755); err != nil {
-		return err
-	}
-	source := filepath.Join(dir, "src", "main.py")
-	for file, text := range map[string]string{filepath.Join(dir, "requirements.txt"): w.requirements, source: "def handler(event, context):\n    return 1\n"} {
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			return err
+	for _, measure := range []func(workload, string) error{b.measureBaseline, b.measureOurs, b.measureLimits} {
+		if err := measure(w, dir); err != nil {
+			return fmt.Errorf("measuring %s: %w", w.name, err)
 		}
 	}
-	gone := func(names ...string) func() error {
-		return func() error {
-			for _, name := range names {
-				if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-	}
-	install := append([]string{b.uv, "pip", "install", "--target", "tree", "--link-mode", "copy", "-r", "requirements.txt"}, target...)
-	zip := step{filepath.Join(dir, "tree"), []string{"zip", "-6", "-q", "-r", "../baseline.zip", "."}}
-	build := step{dir, []string{b.bundle, "build", "-cache", "cache"}}
-	if err := b.do(build); err != nil { // fills uv's cache of downloads, which both use
-		return err
-	}
-	baseline, _, err := b.median(gone("tree", "baseline.zip"), step{dir, install}, step{dir, []string{"cp", "-r", "src/.", "tree"}}, zip)
-	if err != nil {
-		return err
-	}
-	row := func(what string, d time.Duration, memory int64) {
-		peak := "–"
-		if memory > 0 {
-			peak = fmt.Sprintf("%d MB", memory)
-		}
-		b.rows = append(b.rows, fmt.Sprintf("| %s | %s | %.3f s | %.3f | %s |", w.name, what, d.Seconds(), d.Seconds()/baseline.Seconds(), peak))
-	}
-	row("uv pip install and zip -6", baseline, 0)
-	changes := 0
-	for _, c := range []struct {
-		what    string
-		prepare func() error
-	}{
-		{"bundle build, cold (no dependency tree in the cache)", gone("cache", "dist")},
-		{"bundle build, nothing changed", gone()},
-		{"bundle build, one line of src changed", func() error {
-			changes++
-			return os.WriteFile(source, fmt.Appendf(nil, "def handler(event, context):\n    return %d\n", changes), 0o644)
-		}},
-	} {
-		d, memory, err := b.median(c.prepare, build)
-		if err != nil {
-			return err
-		}
-		row(c.what, d, memory)
-	}
-	if !w.docker || b.noDocker != "" {
-		return nil
-	}
-	if err := b.do(step{dir, []string{b.bundle, "context", "context"}}); err != nil {
-		return err
-	}
-	image := []string{b.docker, "build", "-q", "--platform", "linux/arm64", "-t", "bench:deps", "context"}
-	bundle := step{dir, []string{b.bundle, "build", "-cache", "cache", "-image", "bench:deps"}}
-	cold, _, err := b.median(gone("cache"), step{dir, slices.Insert(slices.Clone(image), 2, "--no-cache")}, bundle)
-	if err != nil {
-		return err
-	}
-	row("docker build, cold (no layers), and bundle build -image", cold, 0)
-	cached, _, err := b.median(gone("cache"), step{dir, image}, bundle)
-	row("docker build, layers cached, and bundle build -image", cached, 0)
-	return err
+	b.measurePeers(w, dir)
+	return removeAll(dir)
 }
 
-// report writes the table.
-func (b *bench) report() string {
-	docker := ""
-	if b.noDocker != "" {
-		docker = "\nNo docker rows: " + b.noDocker + "\n"
+// write writes the report, unless measuring failed.
+func (b *bench) write(file string, err error) error {
+	if err != nil {
+		return err
 	}
-	return fmt.Sprintf(`# Benchmarks
+	return os.WriteFile(file, []byte(b.report()), 0o644)
+}
 
-Written by %[1]smake bench%[1]s on %[2]s: medians of %[3]d runs, ratios to "uv pip install and zip -6" of the same workload in the
-same run, uv's cache of downloads warm for both. Target: python3.11 on arm64. Machine: %[4]s/%[5]s, %[6]d cores, %[7]s; the
-docker rows run arm64 code under emulation there. Peak memory is that of the biggest process.
+func (b *bench) say(line string) { fmt.Fprintf(os.Stderr, "==> %s\n", line) }
 
-| workload | case | median | ratio | peak memory |
-|---|---|---|---|---|
-%[8]s
-%[9]s`, "`", time.Now().UTC().Format("2006-01-02"), b.runs, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), strings.Join(b.rows, "\n"), docker)
+// number is the first thing in a text that looks like a version.
+var number = regexp.MustCompile(`\d+\.\d+[\w.+-]*`)
+
+// version notes what a tool says its version is, once.
+func (b *bench) version(name string, c command) {
+	out, err := b.exec(c).CombinedOutput()
+	found := [2]string{name, number.FindString(string(out))}
+	if err == nil && !slices.Contains(b.tools, found) { // else the row of the tool says what is wrong with it
+		b.tools = append(b.tools, found)
+	}
 }
