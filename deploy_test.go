@@ -128,13 +128,17 @@ func (c *checkout) callers() (stop func()) {
 func (c *checkout) set(key, value string) {
 	c.t.Helper()
 	name := sampleName + ":" + key
-	err := c.stack.RemoveConfig(c.t.Context(), name)
-	if value != "" {
+	var err error
+	switch {
+	case value != "":
 		err = c.stack.SetConfig(c.t.Context(), name, auto.ConfigValue{Value: value})
+	case c.settings[key] != "":
+		err = c.stack.RemoveConfig(c.t.Context(), name)
 	}
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.settings[key] = value
 }
 
 // live returns the version that alias live points at, "" where there is none.

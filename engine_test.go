@@ -45,6 +45,7 @@ type checkout struct {
 	providers map[string]int
 	aws       aws.Config
 	log       transcript
+	settings  map[string]string // that the test gave the stack
 }
 
 // transcript keeps what is printed. The engine writes its two streams at the same time.
@@ -81,7 +82,7 @@ func newCheckout(t *testing.T) *checkout {
 			t.Fatal(err)
 		}
 	}
-	c := &checkout{t: t, dir: dir}
+	c := &checkout{t: t, dir: dir, settings: map[string]string{}}
 	python := testtools.Python(t)
 	t.Setenv("PATH", filepath.Dir(python)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	t.Setenv("BUNDLE_CACHE_DIR", filepath.Join(t.TempDir(), "cache"))
@@ -132,7 +133,7 @@ func (c *checkout) up() map[string]int {
 func (c *checkout) deploy() map[string]int {
 	c.t.Helper()
 	var out transcript
-	result, err := c.stack.Up(c.t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out))
+	result, err := c.stack.Up(c.t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out), optup.ShowSecrets(false))
 	if err != nil {
 		c.t.Fatalf("up: %v\n%s", err, &out)
 	}
