@@ -84,8 +84,22 @@ func (i *instances) of(ctx context.Context, method string) pulumirpc.ResourcePro
 		return known
 	}
 	if opening := method == "Handshake" || method == "Attach"; opening || i.last == nil {
-		i.last = plugin.NewProviderServer(i.fresh())
+		i.last = detailed{plugin.NewProviderServer(i.fresh())}
 	}
 	i.byPeer[address] = i.last
 	return i.last
+}
+
+// detailed says of a diff that it is a detailed one, which the SDK's server (3.256.0) leaves out. Without that the engine
+// does not tell what a refresh found.
+type detailed struct {
+	pulumirpc.ResourceProviderServer
+}
+
+func (d detailed) Diff(ctx context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
+	diff, err := d.ResourceProviderServer.Diff(ctx, r)
+	if diff != nil {
+		diff.HasDetailedDiff = len(diff.DetailedDiff) > 0
+	}
+	return diff, err
 }
