@@ -23,7 +23,7 @@ import (
 
 // goldenSample is the digest of the sample's zip on every machine. It changes with requirements.txt, src, the deflate
 // library, and nothing else; a change here changes every user's bundle once, and belongs in the release notes.
-const goldenSample = "6db3738f2544ff47559a9688b0153826097d8e499dcb2728572c946a8a4ae22e"
+const goldenSample = "c77d5b0a40194de7a89919d4be21794e0dc73b4f111790bce61cdd359aa711a5"
 
 // sample returns the sample function of the repository.
 func sample(t testing.TB) bundle.Spec {

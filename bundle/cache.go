@@ -27,7 +27,7 @@ import (
 
 // cacheFormat is part of every key, as verify.FactsVersion is: a bundle must never be judged by facts of an older kind.
 // It is raised when the same inputs give other bytes.
-const cacheFormat = 1
+const cacheFormat = 2
 
 const (
 	// staleAfter is the age at which the work folder of a build that was killed is removed.
@@ -271,23 +271,33 @@ func (e *entry) deflate(ctx context.Context, members []member) (err error) {
 	return nil
 }
 
-// resume copies the dependencies to the start of f, by the kernel where it can, and returns a writer and a running
-// SHA-256 that stand behind them.
+// copyFront copies the dependencies to the start of f, by the kernel where it can. Nothing else may use f's own offset.
+func (e *entry) copyFront(f *os.File) error {
+	deps, err := os.Open(e.zip())
+	if err != nil {
+		return err
+	}
+	defer deps.Close() //nolint:errcheck // opened for reading
+	if _, err := io.CopyN(f, deps, e.meta.PrefixBytes); err != nil {
+		return fmt.Errorf("copying dependencies: %w", err)
+	}
+	return nil
+}
+
+// resume returns a writer into f and a running SHA-256 that stand behind the dependencies, whether they are there yet or
+// not.
 func (e *entry) resume(f *os.File) (*zipWriter, hash.Hash, error) {
 	deps, err := os.Open(e.zip())
 	if err != nil {
 		return nil, nil, err
 	}
 	defer deps.Close() //nolint:errcheck // opened for reading
-	if _, err := io.CopyN(f, deps, e.meta.PrefixBytes); err != nil {
-		return nil, nil, fmt.Errorf("copying dependencies: %w", err)
-	}
 	sum := sha256.New()
 	if err := sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(e.meta.HashState); err != nil {
 		return nil, nil, fmt.Errorf("resuming SHA-256: %w", err)
 	}
-	z := &zipWriter{w: io.MultiWriter(f, sum), offset: e.meta.PrefixBytes, count: e.meta.Members}
-	if _, err := io.CopyN(&z.central, deps, e.meta.CentralBytes); err != nil {
+	z := &zipWriter{w: io.MultiWriter(io.NewOffsetWriter(f, e.meta.PrefixBytes), sum), offset: e.meta.PrefixBytes, count: e.meta.Members}
+	if _, err := io.Copy(&z.central, io.NewSectionReader(deps, e.meta.PrefixBytes, e.meta.CentralBytes)); err != nil {
 		return nil, nil, fmt.Errorf("copying the dependencies' directory: %w", err)
 	}
 	return z, sum, nil

@@ -22,7 +22,7 @@ const (
 	// windowSize is what deflate looks back on (RFC 1951), in bytes: each block starts with the end of the one before.
 	windowSize = 32 << 10
 	// deflateLevel trades size for time; see docs/benchmarks.md.
-	deflateLevel = 6
+	deflateLevel = 7
 )
 
 const (

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sample-python-arm64-lambda/bundle/target"
 	"sample-python-arm64-lambda/bundle/verify"
 )
@@ -27,39 +29,48 @@ func (d *Dependencies) Bundle(ctx context.Context, spec Spec, out string, opts O
 	if err != nil {
 		return nil, err
 	}
-	deps, err := d.facts()
-	if err != nil {
-		return nil, err
-	}
-	inTheWay := collisions
-	if spec.Layer {
-		inTheWay = hidden
-	}
-	if err := inTheWay(sources, deps); err != nil {
-		return nil, err
-	}
-	scanned, err := verify.Scan(ctx, verifyFiles(sources))
-	if err != nil {
-		return nil, fmt.Errorf("scanning sources: %w", err)
-	}
 	m := &Manifest{
 		Schema: ManifestSchema, Path: out, Runtime: spec.Target.Runtime.Name, Architecture: string(spec.Target.Arch),
 		Handler: spec.Handler, Builder: d.Builder, Cached: d.Cached, Notes: d.Notes,
 	}
 	err = writeByRename(out, func(f *os.File) error {
-		if err := d.write(ctx, f, spec.Layer, sources, m); err != nil {
-			return err
+		var group errgroup.Group
+		if !spec.Layer { // the kernel copies the front while what follows it is made
+			group.Go(func() error { return d.entry.copyFront(f) })
 		}
-		report := verify.Merge(deps, scanned).Judge(spec.Target, verify.Options{Handler: spec.Handler, Ignore: opts.Ignore, ZippedBytes: m.ZippedBytes})
-		m.Files, m.UnzippedBytes, m.Packages = report.Files, report.UnzippedBytes, report.Packages
-		m.Remarks, m.Waived = report.Remarks, report.Waived
-		return report.Err()
+		return errors.Join(d.overlay(ctx, f, spec, sources, opts, m), group.Wait())
 	})
 	if err != nil {
 		return nil, err
 	}
 	m.Seconds = time.Since(start).Seconds()
 	return m, nil
+}
+
+// overlay writes what follows the dependencies' part, and judges the whole.
+func (d *Dependencies) overlay(ctx context.Context, f *os.File, spec Spec, sources []member, opts Options, m *Manifest) error {
+	deps, err := d.facts()
+	if err != nil {
+		return err
+	}
+	inTheWay := collisions
+	if spec.Layer {
+		inTheWay = hidden
+	}
+	if err := inTheWay(sources, deps); err != nil {
+		return err
+	}
+	scanned, err := verify.Scan(ctx, verifyFiles(sources))
+	if err != nil {
+		return fmt.Errorf("scanning sources: %w", err)
+	}
+	if err := d.write(ctx, f, spec.Layer, sources, m); err != nil {
+		return err
+	}
+	report := verify.Merge(deps, scanned).Judge(spec.Target, verify.Options{Handler: spec.Handler, Ignore: opts.Ignore, ZippedBytes: m.ZippedBytes})
+	m.Files, m.UnzippedBytes, m.Packages = report.Files, report.UnzippedBytes, report.Packages
+	m.Remarks, m.Waived = report.Remarks, report.Waived
+	return report.Err()
 }
 
 func (d *Dependencies) facts() (*verify.Facts, error) {
@@ -104,7 +115,7 @@ func collisions(sources []member, deps *verify.Facts) error {
 	return errors.Join(errs...)
 }
 
-// write writes the zip, with the dependencies or without, and puts its digest and size into m.
+// write writes the zip, behind the dependencies or without them, and puts its digest and size into m.
 func (d *Dependencies) write(ctx context.Context, f *os.File, layer bool, sources []member, m *Manifest) (err error) {
 	sum := sha256.New()
 	z := &zipWriter{w: io.MultiWriter(f, sum)}
@@ -146,7 +157,7 @@ func writeByRename(file string, write func(*os.File) error) (err error) {
 	if err := os.Chmod(f.Name(), 0o644); err != nil {
 		return unwritable(err)
 	}
-	if err := os.Rename(f.Name(), file); err != nil {
+	if err := replaceFile(f.Name(), file); err != nil {
 		return unwritable(err)
 	}
 	return nil

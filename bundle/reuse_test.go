@@ -93,7 +93,7 @@ func TestADamagedEntryIsNotReused(t *testing.T) {
 	for name, damage := range map[string]func([]byte) []byte{
 		"deps.zip":  func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
 		"sums":      func(b []byte) []byte { slices.Reverse(b); return b },
-		"meta.json": func(b []byte) []byte { return []byte(strings.Replace(string(b), `"format":1`, `"format":0`, 1)) },
+		"meta.json": func(b []byte) []byte { return []byte(strings.Replace(string(b), `"format":`, `"format":9`, 1)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := options(t)
