@@ -24,7 +24,7 @@ func TestAUsedWriterDeflatesLikeANewOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(1, 2))
-	for i := range 100 {
+	for i := range 60 {
 		data := make([]byte, r.IntN([]int{20, 1000, 100 << 10, blockSize + windowSize}[i%4])+1)
 		alphabet := 1 + r.IntN(256)
 		for j := range data {
