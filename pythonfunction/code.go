@@ -41,6 +41,16 @@ func prepare(ctx *pulumi.Context, args *Args) (*code, error) {
 		c.opts.Progress = func(line string) { _ = ctx.Log.Info(line, &pulumi.LogArgs{Ephemeral: true}) }
 	}
 	spec := args.Bundle
+	if spec.Image != "" {
+		from := &Registry{Repository: spec.Image}
+		if r := args.Registry; r != nil && r.server() == from.server() {
+			from = r
+		}
+		var err error
+		if c.opts.Registry, err = from.login(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if spec.Image != "" || spec.Builder != bundle.Docker {
 		err := c.build(ctx, spec)
 		var none *bundle.NoWheelError

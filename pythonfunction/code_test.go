@@ -7,7 +7,10 @@ import (
 	"io"
 	"log"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -165,6 +168,53 @@ func TestAnImageByDigestIsPulledAndRegistersNone(t *testing.T) {
 	}
 	if n := r.count("docker:index/image:Image"); n != 0 {
 		t.Errorf("%d images were registered", n)
+	}
+}
+
+// TestAnImageIsPulledWithTheRegistrysCredentials promotes by digest out of a registry that asks for a password.
+func TestAnImageIsPulledWithTheRegistrysCredentials(t *testing.T) {
+	_, digest := pushTree(t)
+	host, path, _ := strings.Cut(digest, "/")
+	open, err := url.Parse("http://" + host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(open)
+	guarded := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "ci" || password != "right" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	defer guarded.Close()
+	image := strings.TrimPrefix(guarded.URL, "http://") + "/" + path
+	for name, c := range map[string]struct {
+		registry *Registry
+		want     string
+	}{
+		"its own":        {&Registry{Repository: strings.Split(image, "@")[0], Username: "ci", Password: "right"}, ""},
+		"wrong password": {&Registry{Repository: image, Username: "ci", Password: "wrong"}, "401 Unauthorized"},
+		"another's":      {&Registry{Repository: "other.example/team/deps", Username: "ci", Password: "right"}, "401 Unauthorized"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := function(t)
+			args.Bundle.Builder, args.Bundle.Image, args.Registry = bundle.Docker, image, c.registry
+			err := deployAll(&recorder{}, args)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestAnImageInAmazonECRAsksForAToken fails at the token, before the registry is asked.
+func TestAnImageInAmazonECRAsksForAToken(t *testing.T) {
+	args := function(t)
+	args.Bundle.Builder, args.Bundle.Image = bundle.Docker, "123456789012.dkr.ecr.ap-northeast-1.amazonaws.com/deps@sha256:"+strings.Repeat("0", 64)
+	if err := deployAll(&recorder{failure: errors.New("AccessDenied")}, args); err == nil || !strings.Contains(err.Error(), "asking Amazon ECR") {
+		t.Errorf("got %v", err)
 	}
 }
 

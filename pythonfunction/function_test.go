@@ -144,7 +144,7 @@ func TestEveryPropertyThatIsSet(t *testing.T) {
 	expect(t, r.inputs(t, "aws:cloudwatch/logGroup:LogGroup"), `{"name": "/aws/lambda/hello", "retentionInDays": 14, "tags": {"project": "project", "stack": "dev", "team": "one"}}`)
 	expect(t, r.inputs(t, "aws:iam/role:Role"), `{
 		"assumeRolePolicy": "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"sts:AssumeRole\",\"Principal\":{\"Service\":\"lambda.amazonaws.com\"}}]}",
-		"description": "Execution role of the Lambda function hello", "tags": {"project": "project", "stack": "dev", "team": "one"}}`)
+		"description": "Execution role of the Lambda function hello", "path": "/project/dev/", "tags": {"project": "project", "stack": "dev", "team": "one"}}`)
 	expect(t, r.inputs(t, "aws:iam/rolePolicy:RolePolicy"), `{"role": "function-role-id",
 		"policy": "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":[\"logs:CreateLogStream\",\"logs:PutLogEvents\"],\"Resource\":\"arn:aws:test:::function-logs:*\"}]}"}`)
 	got := r.inputs(t, "aws:lambda/function:Function")

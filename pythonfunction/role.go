@@ -42,6 +42,7 @@ func (f *PythonFunction) registerRole(ctx *pulumi.Context, name string, args *Ar
 	f.Role, err = iam.NewRole(ctx, name+"-role", &iam.RoleArgs{
 		AssumeRolePolicy: pulumi.String(trust),
 		Description:      pulumi.String("Execution role of the Lambda function " + args.FunctionName),
+		Path:             pulumi.String("/" + ctx.Project() + "/" + ctx.Stack() + "/"), // what bootstrap/ tells stacks apart by
 		Tags:             args.tags(ctx),
 	}, parent, pulumi.Protect(args.Protect))
 	if err != nil {

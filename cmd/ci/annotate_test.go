@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"sample-python-arm64-lambda/bundle"
 	"sample-python-arm64-lambda/bundle/target"
@@ -91,5 +92,17 @@ func TestWhatSeveralStacksHaveInCommonIsToldOnce(t *testing.T) {
 	want := "\n#### Stack `a`, `c`\n\none\n\n#### Stack `b`\n\ntwo\n\n#### Stack `d`\n\nNothing changes.\n\n#### Bundle of `a`, `b`, `c`\n\nx\n"
 	if got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestATextIsCutToWhatGitHubTakes(t *testing.T) {
+	const end = "\n[The log](https://github.example)\n"
+	if got := cut("short", end); got != "short"+end {
+		t.Errorf("got %q", got)
+	}
+	long := "head\n```\n" + strings.Repeat("line ✏️\n", 10_000)
+	got := cut(long, end)
+	if n := utf8.RuneCountInString(got); n > maxBody || n < maxBody-200 || !strings.HasSuffix(got, "line ✏️\n```\n\nThe rest is in the log.\n"+end) {
+		t.Errorf("%d characters, ending in %q", n, got[len(got)-100:])
 	}
 }

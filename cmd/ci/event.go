@@ -41,8 +41,9 @@ func (c *ci) event() (*event, error) {
 	return e, nil
 }
 
-// trusted says whether GitHub gives the pull request's jobs a token for the cloud: not where it comes from a fork, and not
-// where Dependabot made it. This saves jobs that would fail; it is GitHub that keeps the token back.
+// trusted says whether the pull request may see the cloud: not where it comes from a fork, which gets no token for it, and
+// not where Dependabot made it, whose new code nobody has read. The jobs that ask for the token say so themselves; this
+// saves jobs that would fail.
 func (e *event) trusted() bool {
 	return e.PullRequest.Head.Repo.FullName == e.Repository.FullName && e.PullRequest.User.Login != "dependabot[bot]"
 }
@@ -74,8 +75,8 @@ func (c *ci) plan([]string) error {
 // changed lists the files that differ from the base: GitHub checks a pull request out as a merge, whose first parent is
 // the base.
 func (c *ci) changed() ([]string, error) {
-	out, err := c.start("git", "diff", "--name-only", "HEAD^1", "HEAD")
-	return strings.Fields(out), err
+	out, err := c.start("git", "diff", "--name-only", "-z", "HEAD^1", "HEAD")
+	return strings.FieldsFunc(out, func(r rune) bool { return r == 0 }), err
 }
 
 // affected returns the stacks that changed files can have an effect on: a stack's settings on that one, what is no part

@@ -7,12 +7,18 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // comments are marked, so that the next run finds its own.
 const commentMark = "<!-- ci preview -->"
+
+// maxBody is how long GitHub takes the body of an issue or a comment, in characters
+// (https://github.com/PyGithub/PyGithub/issues/1906 has its answer to a longer one).
+const maxBody = 65_536
 
 // post is an issue or a comment (https://docs.github.com/en/rest/issues).
 type post struct {
@@ -25,11 +31,20 @@ type post struct {
 	} `json:"user"`
 }
 
-// comment writes the pull request's one comment, from the files of the previews.
-func (c *ci) comment(files []string) error {
+// comment writes the pull request's one comment, from the files of the previews. Without any it only corrects the comment
+// of an earlier push.
+func (c *ci) comment(dirs []string) error {
 	e, err := c.event()
 	if err != nil {
 		return err
+	}
+	var files []string
+	for _, dir := range dirs {
+		found, err := filepath.Glob(filepath.Join(dir, "*.md"))
+		if err != nil {
+			return err
+		}
+		files = append(files, found...)
 	}
 	var previews []string
 	for _, file := range files {
@@ -39,17 +54,38 @@ func (c *ci) comment(files []string) error {
 		}
 		previews = append(previews, string(text))
 	}
-	text := fmt.Sprintf("%s\n### Preview of %.7s\n%s\n[The log](%s)\n", commentMark, e.PullRequest.Head.SHA, merged(previews), c.runURL())
+	said := merged(previews)
+	if len(files) == 0 {
+		said = "\nNone: it affects no stack, or its bundle was refused.\n"
+	}
+	text := cut(fmt.Sprintf("%s\n### Preview of %.7s\n%s", commentMark, e.PullRequest.Head.SHA, said), fmt.Sprintf("\n[The log](%s)\n", c.runURL()))
 	issue := fmt.Sprintf("/issues/%d/comments", e.PullRequest.Number)
 	mine, err := c.find(issue+"?", func(p post) bool { return strings.HasPrefix(p.Body, commentMark) })
 	if err != nil {
 		return err
 	}
 	body := map[string]string{"body": text}
+	if mine == nil && len(files) == 0 {
+		return nil
+	}
 	if mine == nil {
 		return c.api(http.MethodPost, issue, body, nil)
 	}
 	return c.api(http.MethodPatch, fmt.Sprintf("/issues/comments/%d", mine.ID), body, nil)
+}
+
+// cut returns a text and its end, of which the text is cut at a line where GitHub would refuse both.
+func cut(text, end string) string {
+	const note = "\n\nThe rest is in the log.\n"
+	if room := maxBody - utf8.RuneCountInString(end); utf8.RuneCountInString(text) > room {
+		text = string([]rune(text)[:room-len("\n```"+note)])
+		text = text[:strings.LastIndex(text, "\n")+1]
+		if strings.Count(text, "```")%2 == 1 {
+			text += "```"
+		}
+		text += note
+	}
+	return text + end
 }
 
 // runURL is the page of the workflow's run.

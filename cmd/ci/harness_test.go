@@ -302,7 +302,6 @@ func (g *github) take(w http.ResponseWriter, r *http.Request, p map[string]any) 
 // awsCall is one call of the AWS API, as IAM sees it.
 type awsCall struct {
 	action, resource string
-	tags             map[string]string // that the request sets
 }
 
 // recorder is a proxy before the emulated account.
@@ -310,6 +309,7 @@ type recorder struct {
 	*httptest.Server
 	mu    sync.Mutex
 	calls []awsCall
+	paths map[string]string // of roles, by name: a request has the name, the ARN both
 }
 
 func newRecorder(t *testing.T, account string) *recorder {
@@ -317,7 +317,7 @@ func newRecorder(t *testing.T, account string) *recorder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &recorder{}
+	r := &recorder{paths: map[string]string{}}
 	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(target)
 		p.Out.Host = p.In.Host
@@ -330,7 +330,7 @@ func newRecorder(t *testing.T, account string) *recorder {
 		}
 		req.Body = io.NopCloser(bytes.NewReader(body))
 		r.mu.Lock()
-		r.calls = append(r.calls, seen(req, body)...)
+		r.calls = append(r.calls, r.seen(req, body)...)
 		r.mu.Unlock()
 		proxy.ServeHTTP(w, req)
 	}))
@@ -352,7 +352,7 @@ const arnPrefix = "arn:aws:%s:ap-northeast-1:123456789012:%s"
 var credentialScope = regexp.MustCompile(`Credential=[^/]+/\d+/[^/]+/([^/]+)/`)
 
 // seen tells which actions on what IAM would be asked for. An unknown one has a `?` and fails the test.
-func seen(req *http.Request, body []byte) []awsCall {
+func (r *recorder) seen(req *http.Request, body []byte) []awsCall {
 	m := credentialScope.FindStringSubmatch(req.Header.Get("Authorization"))
 	if m == nil {
 		return []awsCall{{action: "unsigned?", resource: req.URL.String()}}
@@ -378,14 +378,14 @@ func seen(req *http.Request, body []byte) []awsCall {
 		return nil // GetCallerIdentity needs no permission
 	case "iam":
 		form, _ := url.ParseQuery(string(body))
-		tags := map[string]string{}
-		for i := 1; form.Get(fmt.Sprintf("Tags.member.%d.Key", i)) != ""; i++ {
-			tags[form.Get(fmt.Sprintf("Tags.member.%d.Key", i))] = form.Get(fmt.Sprintf("Tags.member.%d.Value", i))
+		name, action := form.Get("RoleName"), form.Get("Action")
+		if action == "CreateRole" {
+			r.paths[name] = form.Get("Path")
 		}
-		role := "arn:aws:iam::123456789012:role/" + form.Get("RoleName")
-		calls := []awsCall{{"iam:" + form.Get("Action"), role, tags}}
-		if form.Get("Action") == "CreateRole" { // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags_roles.html
-			calls = append(calls, awsCall{"iam:TagRole", role, tags})
+		role := "arn:aws:iam::123456789012:role" + r.paths[name] + name
+		calls := []awsCall{{"iam:" + action, role}}
+		if action == "CreateRole" { // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags_roles.html
+			calls = append(calls, awsCall{"iam:TagRole", role})
 		}
 		return calls
 	case "lambda":

@@ -23,7 +23,7 @@ commands:
   plan                      which stacks a pull request affects, and whether it may see the cloud (outputs stacks, cloud)
   bundle   -stack S         make the bundle here and at the base: annotations, and the difference in the summary
   preview  -stack S -o F    preview a stack, and write what changes as Markdown
-  comment  FILE...          write the pull request's one comment from such files
+  comment  DIR              write the pull request's one comment from such files in a folder
   up       -stack S         deploy a stack (-sha256: that bundle only; -like: with the settings of another stack)
   down     -stack S         destroy a stack and remove it
   recover  -stack S         unlock a stack whose deployment was killed, and take what it created into the state

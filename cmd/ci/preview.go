@@ -152,8 +152,9 @@ func (c *ci) drift(stacks []string) error {
 			return err
 		}
 	}
-	if report.Len() > 0 {
-		fmt.Fprintf(&report, "Run `pulumi refresh` to take it over, or deploy to undo it.\n\nFound by %s\n", c.runURL())
+	text := report.String()
+	if text != "" {
+		text = cut(text, fmt.Sprintf("Run `pulumi refresh` to take it over, or deploy to undo it.\n\nFound by %s\n", c.runURL()))
 	}
-	return errors.Join(c.summary(report.String()), c.reportDrift(report.String()))
+	return errors.Join(c.summary(text), c.reportDrift(text))
 }

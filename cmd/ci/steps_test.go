@@ -101,7 +101,11 @@ func (j *job) steps(steps []step, env map[string]string) error {
 		case action == "actions/upload-artifact":
 			j.copyTo(filepath.Join(j.w.files, "artifacts", j.expand(s.With["name"])), filepath.Join(j.w.dir, j.expand(s.With["path"])))
 		case action == "actions/download-artifact":
-			for _, from := range glob(j.w.t, filepath.Join(j.w.files, "artifacts", s.With["pattern"])) {
+			found, err := filepath.Glob(filepath.Join(j.w.files, "artifacts", s.With["pattern"])) // none is no error
+			if err != nil {
+				return err
+			}
+			for _, from := range found {
 				to := filepath.Join(j.w.dir, s.With["path"])
 				if s.With["merge-multiple"] != "true" {
 					to = filepath.Join(to, filepath.Base(from))
@@ -236,7 +240,7 @@ func TestTheStepsOfTheWorkflowsRun(t *testing.T) {
 		t.Skip("it takes some minutes: run it without -short")
 	}
 	w := newWorld(t)
-	role := w.bootstrap()
+	role := w.bootstrap("octo/sample")
 	w.aws.taken()
 
 	// A push to main.
@@ -289,6 +293,17 @@ func TestTheStepsOfTheWorkflowsRun(t *testing.T) {
 	comment := w.hub.comments[1]["body"].(string)
 	golden(t, "comment.md", comment)
 
+	// A later push that affects nothing.
+	for _, file := range glob(t, filepath.Join(w.files, "artifacts", "preview-*")) {
+		if err := os.RemoveAll(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.must("preview.yml", "comment", given(nil))
+	if got := w.hub.comments[1]["body"].(string); len(w.hub.comments) != 2 || !strings.Contains(got, "None: it affects no stack") {
+		t.Errorf("the comment is still\n%s", got)
+	}
+
 	// Its merge: what was previewed goes live.
 	merged := w.deploy("dev", "", "")
 	if got := merged.outputs["up.sha256"]; !strings.Contains(merged.summary, "version `2`") || !strings.Contains(comment, got) {
@@ -316,13 +331,13 @@ func TestTheStepsOfTheWorkflowsRun(t *testing.T) {
 
 	w.local()
 
-	// A pull request that has settings of its own, with a layer.
-	w.write("Pulumi.pr-8.yaml", functionSetting.ReplaceAllString(w.read("Pulumi.dev.yaml"), "")+"  layer: true\n")
-	w.commit("a layer")
+	// A pull request that has settings of its own, with two functions and a layer.
+	w.write("Pulumi.pr-8.yaml", functionSetting.ReplaceAllString(w.read("Pulumi.dev.yaml"), "")+"  layer: true\n  functions: {one: {}, two: {}}\n")
+	w.commit("two functions and a layer")
 	number["github.event.number"] = "8"
 	w.aws.taken()
-	if up := w.must("pr-stack.yml", "up", number); !strings.Contains(up.summary, "version `1`") {
-		t.Errorf("with a layer: %s", up.summary)
+	if up := w.must("pr-stack.yml", "up", number); strings.Count(up.summary, "version `1`") != 2 {
+		t.Errorf("two functions with a layer: %s", up.summary)
 	}
 	w.must("pr-stack.yml", "down", number)
 	recorded["pr"] = append(recorded["pr"], w.aws.taken()...)
