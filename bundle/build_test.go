@@ -318,6 +318,24 @@ func TestADamagedCacheEntryIsMadeAnew(t *testing.T) {
 	}
 }
 
+func TestACacheThatIsNotNamedIsTheUsers(t *testing.T) {
+	opts, dir := options(t), t.TempDir()
+	opts.CacheDir = ""
+	for variable, value := range map[string]string{"BUNDLE_CACHE_DIR": "", "XDG_CACHE_HOME": dir, "HOME": dir, "LocalAppData": dir} {
+		t.Setenv(variable, value)
+	}
+	if got := bundle.DefaultCacheDir(); !strings.HasPrefix(got, dir) || filepath.Base(got) != "python-lambda-bundle" {
+		t.Errorf("got %q, want it in %q", got, dir)
+	}
+	t.Setenv("BUNDLE_CACHE_DIR", filepath.Join(dir, "named"))
+	if _, err := bundle.Build(t.Context(), function(t, "annotated-types==0.7.0\n", nil), filepath.Join(dir, "x.zip"), opts); err != nil {
+		t.Fatal(err)
+	}
+	if made, _ := filepath.Glob(filepath.Join(dir, "named", "*", "deps.zip")); len(made) != 1 {
+		t.Errorf("got %q", made)
+	}
+}
+
 func TestACancelledBuildLeavesNothing(t *testing.T) {
 	opts := options(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -3,6 +3,8 @@ package bundle
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"sample-python-arm64-lambda/bundle/target"
@@ -47,7 +49,7 @@ type Spec struct {
 
 // Options is what does not change the bytes of a bundle.
 type Options struct {
-	// CacheDir keeps dependency trees between builds.
+	// CacheDir keeps dependency trees between builds; DefaultCacheDir where it is empty.
 	CacheDir string
 	// UV is the uv executable, a path or a name on PATH; "uv" where it is empty.
 	UV string
@@ -65,6 +67,25 @@ func (o Options) progress(format string, args ...any) {
 	if o.Progress != nil {
 		o.Progress(fmt.Sprintf(format, args...))
 	}
+}
+
+func (o Options) cache() cache {
+	if o.CacheDir == "" {
+		return cache{dir: DefaultCacheDir()}
+	}
+	return cache{dir: o.CacheDir}
+}
+
+// DefaultCacheDir is BUNDLE_CACHE_DIR, else a folder in the user's cache folder.
+func DefaultCacheDir() string {
+	if dir := os.Getenv("BUNDLE_CACHE_DIR"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "python-lambda-bundle")
 }
 
 // ManifestSchema is the version of Manifest's JSON form.

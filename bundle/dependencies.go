@@ -28,7 +28,7 @@ type Dependencies struct {
 // fromImage returns the tree of spec's image; that of a digest, which never changes, from the cache.
 func fromImage(ctx context.Context, spec Spec, opts Options) (*Dependencies, error) {
 	key := cacheKey(spec.Target, Docker, spec.Image)
-	if e, err := (cache{dir: opts.CacheDir}).load(key); err == nil && !opts.Refresh && strings.Contains(spec.Image, "sha256:") {
+	if e, err := opts.cache().load(key); err == nil && !opts.Refresh && strings.Contains(spec.Image, "sha256:") {
 		return &Dependencies{Builder: Docker, Cached: true, Notes: e.meta.Notes, entry: e}, nil
 	}
 	e, err := resolveImage(ctx, key, spec.Image, "", spec.Target, opts)
@@ -62,7 +62,7 @@ func resolveWheels(ctx context.Context, spec Spec, reqs *Requirements, opts Opti
 	if err != nil {
 		return nil, err
 	}
-	c := cache{dir: opts.CacheDir}
+	c := opts.cache()
 	key := cacheKey(spec.Target, Wheels, digest)
 	if !opts.Refresh {
 		if e, err := c.load(key); err == nil {

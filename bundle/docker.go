@@ -57,7 +57,7 @@ func Stage(spec Spec, dir string, shared bool, opts Options) (*Context, error) {
 	c := &Context{Dir: dir, Platform: t.DockerPlatform(), target: t, reqs: reqs}
 	c.key = cacheKey(t, Docker, digest, string(dockerfile), base)
 	c.Tag = tagOf(c.key)
-	if e, err := (cache{dir: opts.CacheDir}).load(c.key); err == nil && !opts.Refresh {
+	if e, err := opts.cache().load(c.key); err == nil && !opts.Refresh {
 		c.cached = e
 	}
 	c.Args = map[string]string{"BASE": base, "BUILD_ID": c.buildID(shared)}
@@ -109,7 +109,7 @@ func (c *Context) Resolve(ctx context.Context, image string, opts Options) (*Dep
 	}
 	// Functions that share the image share the tree.
 	e, err, _ := building.Do(opts.CacheDir+c.key+image, func() (any, error) {
-		if e, err := (cache{dir: opts.CacheDir}).load(c.key); err == nil && e.meta.Image == image {
+		if e, err := opts.cache().load(c.key); err == nil && e.meta.Image == image {
 			return e, nil // made since the context was staged
 		}
 		return resolveImage(ctx, c.key, image, c.Args["BUILD_ID"], c.target, opts)

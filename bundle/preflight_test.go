@@ -1,28 +1,17 @@
 package bundle
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 
 	"sample-python-arm64-lambda/bundle/target"
+	"sample-python-arm64-lambda/internal/testtools"
 )
 
 func TestPushIsCheckedBeforeTheBuild(t *testing.T) {
-	open := registry.New()
-	guarded := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, _ := r.BasicAuth(); user != "ci" || password != "right" {
-			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		open.ServeHTTP(w, r)
-	}))
-	defer guarded.Close()
-	host := strings.TrimPrefix(guarded.URL, "http://")
+	host := testtools.Guarded(t, registry.New())
 	for name, c := range map[string]struct {
 		repository string
 		auth       *RegistryAuth

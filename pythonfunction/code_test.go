@@ -7,7 +7,6 @@ import (
 	"io"
 	"log"
 	"math/rand/v2"
-	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -179,17 +178,7 @@ func TestAnImageIsPulledWithTheRegistrysCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := httputil.NewSingleHostReverseProxy(open)
-	guarded := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, _ := r.BasicAuth(); user != "ci" || password != "right" {
-			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		proxy.ServeHTTP(w, r)
-	}))
-	defer guarded.Close()
-	image := strings.TrimPrefix(guarded.URL, "http://") + "/" + path
+	image := testtools.Guarded(t, httputil.NewSingleHostReverseProxy(open)) + "/" + path
 	for name, c := range map[string]struct {
 		registry *Registry
 		want     string

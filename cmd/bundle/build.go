@@ -55,7 +55,7 @@ func build(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&spec.Image, "image", "", "take the dependencies from this image (`REF` in the local daemon or a registry) instead of a builder")
 	flags.Var(&exclude, "exclude", "`GLOB` of source files to leave out; can be given many times")
 	flags.Var(&ignore, "ignore", "waive findings, `CODE:GLOB` (docs/verify.md); can be given many times")
-	flags.StringVar(&opts.CacheDir, "cache", cacheDir(), "`FOLDER` that keeps dependency trees between builds (BUNDLE_CACHE_DIR)")
+	flags.StringVar(&opts.CacheDir, "cache", bundle.DefaultCacheDir(), "`FOLDER` that keeps dependency trees between builds (BUNDLE_CACHE_DIR)")
 	flags.BoolVar(&opts.Refresh, "refresh", false, "make the dependencies anew, asking the index again")
 	out := flags.String("o", "dist/bundle.zip", "zip `FILE` to write")
 	asJSON := flags.Bool("json", false, "print the manifest as JSON")

@@ -32,7 +32,7 @@ func stageContext(_ context.Context, args []string, stdout, stderr io.Writer) er
 			return fmt.Errorf("folder %q is not empty and holds no docker context: name a new one", dir)
 		}
 	}
-	c, err := bundle.Stage(spec, dir, true, bundle.Options{CacheDir: cacheDir()})
+	c, err := bundle.Stage(spec, dir, true, bundle.Options{})
 	if err != nil {
 		return err
 	}

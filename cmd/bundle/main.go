@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"syscall"
 )
@@ -96,16 +95,4 @@ func parse(flags *flag.FlagSet, args []string, stderr io.Writer, operands ...str
 		return nil, errUsage
 	}
 	return flags.Args(), nil
-}
-
-// cacheDir is the folder of the dependency cache: BUNDLE_CACHE_DIR, else one in the user's cache folder.
-func cacheDir() string {
-	if dir := os.Getenv("BUNDLE_CACHE_DIR"); dir != "" {
-		return dir
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = os.TempDir()
-	}
-	return filepath.Join(dir, "python-lambda-bundle")
 }

@@ -58,7 +58,7 @@ func (c *ci) bundle([]string) error {
 func (c *ci) build(s *settings, out string) (*facts, error) {
 	spec := s.spec
 	spec.Builder = bundle.Wheels
-	m, err := bundle.Build(c.ctx, spec, out, bundle.Options{CacheDir: c.env("BUNDLE_CACHE_DIR"), Ignore: s.ignore})
+	m, err := bundle.Build(c.ctx, spec, out, bundle.Options{Ignore: s.ignore})
 	if none := (*bundle.NoWheelError)(nil); errors.As(err, &none) && s.spec.Builder != bundle.Wheels {
 		return nil, nil
 	}

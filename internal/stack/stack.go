@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,7 +78,6 @@ func Load(ctx *pulumi.Context) (*Settings, error) {
 		Layer:          r.boolean("layer"),
 		Protect:        r.boolean("protect"),
 		OutputDir:      outputDir,
-		CacheDir:       cacheDir(),
 	}
 	r.check(s)
 	several := map[string]map[string]json.RawMessage{}
@@ -136,18 +133,6 @@ func (r *reader) functionName() string {
 		name += "-" + r.name
 	}
 	return name
-}
-
-// cacheDir is BUNDLE_CACHE_DIR, else a folder in the user's cache folder.
-func cacheDir() string {
-	if dir := os.Getenv("BUNDLE_CACHE_DIR"); dir != "" {
-		return dir
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = os.TempDir()
-	}
-	return filepath.Join(dir, "python-lambda-bundle")
 }
 
 // reader collects what is wrong while it reads.
