@@ -74,7 +74,7 @@ func functionArgs(s *stack.Settings, f *stack.Function) *pythonfunction.Args {
 			Builder:      f.Builder,
 			Image:        f.Image,
 		},
-		Options:          bundle.Options{CacheDir: s.CacheDir, Ignore: f.VerifyIgnore},
+		Options:          bundle.Options{Ignore: f.VerifyIgnore},
 		OutputDir:        s.OutputDir,
 		MemorySize:       f.MemorySize,
 		Timeout:          f.Timeout,

@@ -125,7 +125,7 @@ func (c *Context) Empty() bool { return c.reqs.Empty() }
 
 // resolveImage puts the tree of an image into the cache.
 func resolveImage(ctx context.Context, key, image, buildID string, t target.Target, opts Options) (*entry, error) {
-	return cache{dir: opts.CacheDir}.build(ctx, key, opts, func(work string) (tree, error) {
+	return opts.cache().build(ctx, key, opts, func(work string) (tree, error) {
 		made := tree{dir: filepath.Join(work, "tree"), image: image, buildID: buildID}
 		if err := os.Mkdir(made.dir, 0o755); err != nil {
 			return tree{}, err

@@ -30,8 +30,8 @@ type Settings struct {
 	Layer bool
 	// Protect keeps the functions from being destroyed.
 	Protect bool
-	// CacheDir keeps dependency trees between runs, OutputDir gets the zips.
-	CacheDir, OutputDir string
+	// OutputDir gets the zips.
+	OutputDir string
 }
 
 // Function is one function of a stack.
