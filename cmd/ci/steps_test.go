@@ -36,7 +36,7 @@ var onlyOnGitHub = map[string]string{
 var notAgain = map[string]string{
 	"make lint lint-workflows": "make test does both before it runs this test",
 	"make test":                "this test is a part of it",
-	"make race":                "they are in make test",
+	"make race":                "they are in make test, without the race detector",
 	"make vulncheck":           "it asks vuln.go.dev, which a test may not need",
 }
 
