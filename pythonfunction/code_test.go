@@ -316,6 +316,7 @@ func TestAPublicURLAndProtection(t *testing.T) {
 	}
 	expect(t, r.inputs(t, "aws:lambda/functionUrl:FunctionUrl"), `{"functionName": "hello", "qualifier": "live", "authorizationType": "NONE"}`)
 	expect(t, r.inputs(t, "aws:lambda/permission:Permission"), `{"action": "lambda:InvokeFunctionUrl", "function": "hello", "qualifier": "live", "principal": "*", "functionUrlAuthType": "NONE"}`)
+	expect(t, r.inputs(t, "aws:cloudformation/stack:Stack"), `{"tags": {"project": "project", "stack": "dev", "team": "one"}, "templateBody": "{\"Resources\":{\"Invoke\":{\"Properties\":{\"Action\":\"lambda:InvokeFunction\",\"FunctionName\":\"arn:aws:test:::one-live\",\"InvokedViaFunctionUrl\":true,\"Principal\":\"*\"},\"Type\":\"AWS::Lambda::Permission\"}}}"}`)
 	protected := map[string]bool{}
 	for _, a := range r.all {
 		protected[a.TypeToken] = a.RegisterRPC.GetProtect()

@@ -205,5 +205,5 @@ func (f *PythonFunction) register(ctx *pulumi.Context, name string, args *Args, 
 	if args.URL == nil {
 		return nil
 	}
-	return f.registerURL(ctx, name, args.URL, parent)
+	return f.registerURL(ctx, name, args, parent)
 }

@@ -1,8 +1,10 @@
 package pythonfunction
 
 import (
+	"encoding/json"
 	"maps"
 
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudformation"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -11,7 +13,8 @@ import (
 
 // URL is a function URL of alias live.
 type URL struct {
-	// Public lets anyone call it; else callers sign their requests with IAM credentials.
+	// Public lets anyone call it; else callers sign their requests with IAM credentials, which need
+	// lambda:InvokeFunctionUrl and lambda:InvokeFunction on the alias.
 	Public bool
 }
 
@@ -66,9 +69,9 @@ func (a *Args) tags(ctx *pulumi.Context) pulumi.StringMap {
 }
 
 // registerURL gives the alias a URL.
-func (f *PythonFunction) registerURL(ctx *pulumi.Context, name string, u *URL, parent pulumi.ResourceOption) error {
+func (f *PythonFunction) registerURL(ctx *pulumi.Context, name string, args *Args, parent pulumi.ResourceOption) error {
 	auth := "AWS_IAM"
-	if u.Public {
+	if args.URL.Public {
 		auth = "NONE"
 	}
 	url, err := lambda.NewFunctionUrl(ctx, name+"-url", &lambda.FunctionUrlArgs{
@@ -78,12 +81,31 @@ func (f *PythonFunction) registerURL(ctx *pulumi.Context, name string, u *URL, p
 		return err
 	}
 	f.URL = url.FunctionUrl
-	if !u.Public {
+	if !args.URL.Public {
 		return nil
 	}
-	_, err = lambda.NewPermission(ctx, name+"-url-permission", &lambda.PermissionArgs{
+	if _, err = lambda.NewPermission(ctx, name+"-url-permission", &lambda.PermissionArgs{
 		Action: pulumi.String("lambda:InvokeFunctionUrl"), Function: f.Function.Name, Qualifier: f.Alias.Name,
 		Principal: pulumi.String("*"), FunctionUrlAuthType: pulumi.String(auth),
+	}, parent); err != nil {
+		return err
+	}
+	// A URL needs a second permission since October 2025 (https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html). The
+	// provider's resource cannot limit it to calls through the URL in version 6, CloudFormation's can; without that limit any
+	// account could invoke the alias with an event that looks like whatever it wants.
+	_, err = cloudformation.NewStack(ctx, name+"-url-invoke", &cloudformation.StackArgs{
+		TemplateBody: f.Alias.Arn.ApplyT(invokeThroughURL).(pulumi.StringOutput), Tags: args.tags(ctx),
 	}, parent)
 	return err
+}
+
+// invokeThroughURL returns a CloudFormation template that lets anyone invoke an alias through its URL alone.
+func invokeThroughURL(alias string) (string, error) {
+	text, err := json.Marshal(map[string]any{"Resources": map[string]any{"Invoke": map[string]any{
+		"Type": "AWS::Lambda::Permission",
+		"Properties": map[string]any{
+			"FunctionName": alias, "Action": "lambda:InvokeFunction", "Principal": "*", "InvokedViaFunctionUrl": true,
+		},
+	}}})
+	return string(text), err
 }
