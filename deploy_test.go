@@ -35,8 +35,8 @@ func TestABadVersionNeverGetsTraffic(t *testing.T) {
 		live   string // the version that callers get; "" for none
 		canary string // canaryWeight
 	}{
-		{"first deploy bad", "import nothing_of_this_name\n" + good, "", "No module named 'nothing_of_this_name'", "", ""},
-		{"good", good, "", "", "2", ""},
+		{"first deploy bad", "import nothing_of_this_name\n" + good, "", "No module named 'nothing_of_this_name'", "", "0.5"},
+		{"good", good, "", "", "2", "0.5"}, // there is nothing that the canary could stand beside
 		{"import error", "import nothing_of_this_name\n" + good, "", "Unable to import module 'main'", "2", ""},
 		{"handler raises", "def handler(event, context):\n    raise ValueError('of the test')\n", "", "of the test", "2", ""},
 		{"wrong result", "def handler(event, context):\n    return {'id': 2}\n", "", `got  {"id":2}`, "2", ""},

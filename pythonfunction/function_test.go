@@ -283,6 +283,7 @@ func TestTheCanaryGetsItsShare(t *testing.T) {
 		"an alias at the version before": {"0", nil, `{"name": "live", "functionName": "hello", "functionVersion": "0", "description": "The version that callers get", "routingConfig": {"additionalVersionWeights": {"1": 0.25}}}`},
 		"an alias at the newest":         {"1", nil, `{"name": "live", "functionName": "hello", "functionVersion": "1", "description": "The version that callers get", "routingConfig": null}`},
 		"no alias":                       {"", errors.New("ResourceNotFoundException: no alias"), `{"name": "live", "functionName": "hello", "functionVersion": "1", "description": "The version that callers get"}`},
+		"no alias, as newer ones say it": {"", errors.New("reading Lambda Alias: couldn't find resource"), `{"name": "live", "functionName": "hello", "functionVersion": "1", "description": "The version that callers get"}`},
 		"an alias that cannot be read":   {"", errors.New("AccessDeniedException"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -89,8 +89,8 @@ func (f *PythonFunction) registerAlias(ctx *pulumi.Context, name string, args *A
 // alias yet, or it points at the newest version already, all calls go to that one.
 func (a *Args) setCanary(ctx *pulumi.Context, alias *lambda.AliasArgs, newest pulumi.StringOutput) error {
 	now, err := lambda.LookupAlias(ctx, &lambda.LookupAliasArgs{FunctionName: a.FunctionName, Name: aliasName})
-	if err != nil && strings.Contains(err.Error(), "ResourceNotFoundException") {
-		return nil // the first deployment
+	if err != nil && (strings.Contains(err.Error(), "couldn't find resource") || strings.Contains(err.Error(), "ResourceNotFoundException")) {
+		return nil // the first deployment, in the words of newer and of older providers
 	}
 	if err != nil {
 		return fmt.Errorf("finding the version that alias %q points at: %w", aliasName, err)

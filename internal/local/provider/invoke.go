@@ -50,6 +50,9 @@ func getCallerIdentity(ctx context.Context, c *clients, _ object) (object, error
 
 func getAlias(ctx context.Context, c *clients, args object) (object, error) {
 	answer, err := c.do(ctx, "lambda:GetAlias", args)
+	if gone(err) { // in the words of the real one
+		err = errors.New("reading Lambda Alias: couldn't find resource")
+	}
 	arn := answer.string("aliasArn")
 	return answer.with(args).with(object{"id": arn, "arn": arn}), err
 }
