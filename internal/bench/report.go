@@ -141,7 +141,7 @@ func (b *bench) physical(p *page) {
 	}
 	p.line("\n## How far from the limit\n")
 	p.line("The least work for a cold build: uv's own install, and deflating (level %d, blocks of %d MiB, all cores, content in memory). The least", deflateLevel, blockSize>>20)
-	p.line("for one changed line: a process that starts, and a copy of the zip by the kernel.\n")
+	p.line("for one changed line: a process that starts, a copy of the zip by the kernel, and the removal of the one before.\n")
 	p.table("workload", "files", "read", "written", "uv alone", "deflate", "MB/s", "SHA-256 of the zip", "kernel copy", "start of a process", "cold, least", "cold, ours", "distance", "one line, least", "one line, ours", "distance")
 	for _, l := range b.limits {
 		least, own := l.install+l.deflate, b.wall(l.workload, ours, cold)

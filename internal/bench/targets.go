@@ -47,7 +47,8 @@ func (b *bench) targets(p *page) {
 		within("sample, one line changed", own("sample", lineChanged), 40),
 		within("data, one line changed", own("data", lineChanged), 100),
 		ahead("data, one line changed, ahead of uv + zip -6", ratio(b.wall("data", baseline, cold), own("data", lineChanged)), 100),
-		times("one line changed, data's time beyond the sample's, to a kernel copy of the zip", ratio(own("data", lineChanged)-own("sample", lineChanged), copying), 1),
+		// No more than the copy, which itself takes a tenth more or less from run to run.
+		times("one line changed, data's time beyond the sample's, to a kernel copy of the zip in place of an older one", ratio(own("data", lineChanged)-own("sample", lineChanged), copying), 1.1),
 		times("data, one requirement changed, to uv and deflating that wheel", ratio(own("data", pinChanged), b.wall("data", uvAndDeflate, pinChanged)), 1.3),
 		times("50 functions, cold, to their 5 sets", ratio(own("many", cold), own("many", fiveSets)), 1.2),
 		times("500 functions, every source new, to 50", ratio(own("many", allNew500), own("many", allNew)), 10),
