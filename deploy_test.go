@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -34,18 +35,20 @@ func TestABadVersionNeverGetsTraffic(t *testing.T) {
 		fails  string // what the failed update says; "" where it succeeds
 		live   string // the version that callers get; "" for none
 		canary string // canaryWeight
+		shares string // of the versions beside live
 	}{
-		{"first deploy bad", "import nothing_of_this_name\n" + good, "", "No module named 'nothing_of_this_name'", "", "0.5"},
-		{"good", good, "", "", "2", "0.5"}, // there is nothing that the canary could stand beside
-		{"import error", "import nothing_of_this_name\n" + good, "", "Unable to import module 'main'", "2", ""},
-		{"handler raises", "def handler(event, context):\n    raise ValueError('of the test')\n", "", "of the test", "2", ""},
-		{"wrong result", "def handler(event, context):\n    return {'id': 2}\n", "", `got  {"id":2}`, "2", ""},
-		{"timeout", "import time\n\ndef handler(event, context):\n    time.sleep(20)\n", "", "Task timed out after 3.00 seconds", "2", ""},
-		{"good again", "# another\n" + good, "", "", "7", ""},
-		{"rollback", "", "2", "", "2", ""},
-		{"roll forward", "", "", "", "7", ""},
-		{"canary", "# a third\n" + good, "", "", "7", "0.5"},
-		{"the canary is well", "", "", "", "8", ""},
+		{"first deploy bad", "import nothing_of_this_name\n" + good, "", "No module named 'nothing_of_this_name'", "", "0.5", ""},
+		{"good", good, "", "", "2", "0.5", ""}, // there is nothing that the canary could stand beside
+		{"import error", "import nothing_of_this_name\n" + good, "", "Unable to import module 'main'", "2", "", ""},
+		{"handler raises", "def handler(event, context):\n    raise ValueError('of the test')\n", "", "of the test", "2", "", ""},
+		{"wrong result", "def handler(event, context):\n    return {'id': 2}\n", "", `got  {"id":2}`, "2", "", ""},
+		{"timeout", "import time\n\ndef handler(event, context):\n    time.sleep(20)\n", "", "Task timed out after 3.00 seconds", "2", "", ""},
+		{"good again", "# another\n" + good, "", "", "7", "", ""},
+		{"rollback", "", "2", "", "2", "", ""},
+		{"rollback to one that was never good", "", "5", `got  {"id":2}`, "2", "", ""},
+		{"roll forward", "", "", "", "7", "", ""},
+		{"canary", "# a third\n" + good, "", "", "7", "0.5", "map[8:0.5]"},
+		{"the canary is well", "", "", "", "8", "", ""},
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			c.t = t
@@ -71,8 +74,12 @@ func TestABadVersionNeverGetsTraffic(t *testing.T) {
 			case step.fails != "" && !strings.Contains(out.String(), step.fails):
 				t.Errorf("the engine does not show %q:\n%s", step.fails, &out)
 			}
-			if got := c.live(); got != step.live {
+			got, shares := c.alias()
+			if got != step.live {
 				t.Errorf("live is version %q, want %q", got, step.live)
+			}
+			if got := fmt.Sprint(shares); step.shares != "" && got != step.shares || step.shares == "" && len(shares) != 0 {
+				t.Errorf("the shares of other versions are %v, want %q", got, step.shares)
 			}
 			if step.live != "" {
 				if payload, _ := c.invoke(); payload != `{"id":1,"name":"John","age":30}` {
@@ -91,6 +98,32 @@ func TestABadVersionNeverGetsTraffic(t *testing.T) {
 		t.Errorf("published versions: got %q, want %q", got, want)
 	}
 	c.destroy()
+}
+
+// TestAnUnexpectedResultIsAskedForAgain has a function that answers wrongly once. The engine keeps the answer, so the error
+// says how to ask again.
+func TestAnUnexpectedResultIsAskedForAgain(t *testing.T) {
+	c := newCheckout(t)
+	const flaky = "calls = []\n\ndef handler(event, context):\n    calls.append(1)\n    return {'id': 1, 'name': 'John' if len(calls) > 1 else 'Jane', 'age': 30}\n"
+	if err := os.WriteFile("src/main.py", []byte(flaky), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var cure []string
+	for range 2 {
+		var out transcript
+		_, err := c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out))
+		cure = regexp.MustCompile(`pulumi up --replace '(\S+)'`).FindStringSubmatch(out.String())
+		if err == nil || cure == nil || !strings.Contains(out.String(), "Jane") {
+			t.Fatalf("got %v, want the result and how to ask again:\n%s", err, &out)
+		}
+	}
+	if _, err := c.stack.Up(t.Context(), optup.Replace(cure[1:])); err != nil {
+		t.Fatal(err)
+	}
+	if payload, _ := c.invoke(); payload != john || c.live() != "1" {
+		t.Errorf("live is version %q, callers get %s", c.live(), payload)
+	}
+	c.clean()
 }
 
 // callers calls the function, where it is live, until the returned function is called, and holds that each call gets the
@@ -144,15 +177,25 @@ func (c *checkout) set(key, value string) {
 // live returns the version that alias live points at, "" where there is none.
 func (c *checkout) live() string {
 	c.t.Helper()
+	version, _ := c.alias()
+	return version
+}
+
+// alias returns the version that alias live points at, "" where there is none, and the shares of others.
+func (c *checkout) alias() (version string, shares map[string]float64) {
+	c.t.Helper()
 	alias, err := lambda.NewFromConfig(c.aws).GetAlias(c.t.Context(), &lambda.GetAliasInput{FunctionName: aws.String(sampleName), Name: aws.String("live")})
 	var none *types.ResourceNotFoundException
 	if errors.As(err, &none) {
-		return ""
+		return "", nil
 	}
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return *alias.FunctionVersion
+	if alias.RoutingConfig != nil {
+		shares = alias.RoutingConfig.AdditionalVersionWeights
+	}
+	return *alias.FunctionVersion, shares
 }
 
 // versions lists the published versions.

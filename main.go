@@ -101,7 +101,7 @@ func artifactBucket(ctx *pulumi.Context, s *stack.Settings) func() (pulumi.Strin
 		return nil
 	case stack.CreateBucket:
 		return sync.OnceValues(func() (pulumi.StringInput, error) {
-			bucket, err := pythonfunction.ArtifactBucket(ctx, "artifacts", nil)
+			bucket, err := pythonfunction.ArtifactBucket(ctx, "artifacts", pulumi.StringMap{"project": pulumi.String(ctx.Project()), "stack": pulumi.String(ctx.Stack())})
 			if err != nil {
 				return nil, err
 			}

@@ -14,11 +14,13 @@ import (
 	"sample-python-arm64-lambda/bundle/verify"
 )
 
-// artifactDays is how long the bucket keeps a zip that was replaced; Lambda has its own copy.
-const artifactDays = 30
+// uploadDays is how long the bucket keeps the parts of an upload that never ended.
+const uploadDays = 1
 
-// ArtifactBucket creates a bucket for bundles: private, encrypted, and forgetting what was replaced. Functions of one
-// stack can share it.
+// ArtifactBucket creates a bucket for bundles: private, encrypted, and without what is left of broken uploads. Functions of
+// one stack can share it. It keeps no former versions: an object's name is its content's digest, Lambda has its own copy, and
+// for some minutes after they are turned on S3 may not find what was just written
+// (https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketVersioning.html).
 func ArtifactBucket(ctx *pulumi.Context, name string, tags pulumi.StringMapInput, opts ...pulumi.ResourceOption) (*s3.BucketV2, error) {
 	bucket, err := s3.NewBucketV2(ctx, name, &s3.BucketV2Args{ForceDestroy: pulumi.Bool(true), Tags: tags}, opts...)
 	if err != nil {
@@ -39,16 +41,11 @@ func ArtifactBucket(ctx *pulumi.Context, name string, tags pulumi.StringMapInput
 	}, parent); err != nil {
 		return nil, err
 	}
-	if _, err := s3.NewBucketVersioningV2(ctx, name+"-versioning", &s3.BucketVersioningV2Args{
-		Bucket: bucket.ID(), VersioningConfiguration: s3.BucketVersioningV2VersioningConfigurationArgs{Status: pulumi.String("Enabled")},
-	}, parent); err != nil {
-		return nil, err
-	}
 	_, err = s3.NewBucketLifecycleConfigurationV2(ctx, name+"-lifecycle", &s3.BucketLifecycleConfigurationV2Args{
 		Bucket: bucket.ID(),
 		Rules: s3.BucketLifecycleConfigurationV2RuleArray{s3.BucketLifecycleConfigurationV2RuleArgs{
-			Id: pulumi.String("forget-replaced"), Status: pulumi.String("Enabled"), Filter: s3.BucketLifecycleConfigurationV2RuleFilterArgs{Prefix: pulumi.String("")},
-			NoncurrentVersionExpiration: s3.BucketLifecycleConfigurationV2RuleNoncurrentVersionExpirationArgs{NoncurrentDays: pulumi.Int(artifactDays)},
+			Id: pulumi.String("forget-broken-uploads"), Status: pulumi.String("Enabled"), Filter: s3.BucketLifecycleConfigurationV2RuleFilterArgs{Prefix: pulumi.String("")},
+			AbortIncompleteMultipartUpload: s3.BucketLifecycleConfigurationV2RuleAbortIncompleteMultipartUploadArgs{DaysAfterInitiation: pulumi.Int(uploadDays)},
 		}},
 	}, parent)
 	return bucket, err

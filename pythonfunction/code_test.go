@@ -286,8 +286,7 @@ func TestBundlesGoThroughTheBucket(t *testing.T) {
 	expect(t, r.inputs(t, "aws:s3/bucketV2:BucketV2"), `{"forceDestroy": true, "tags": {"team": "one"}}`)
 	expect(t, r.inputs(t, "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"), `{"bucket": "artifacts-id", "blockPublicAcls": true, "blockPublicPolicy": true, "ignorePublicAcls": true, "restrictPublicBuckets": true}`)
 	expect(t, r.inputs(t, "aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2"), `{"bucket": "artifacts-id", "rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]}`)
-	expect(t, r.inputs(t, "aws:s3/bucketVersioningV2:BucketVersioningV2"), `{"bucket": "artifacts-id", "versioningConfiguration": {"status": "Enabled"}}`)
-	expect(t, r.inputs(t, "aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2"), `{"bucket": "artifacts-id", "rules": [{"id": "forget-replaced", "status": "Enabled", "filter": {"prefix": ""}, "noncurrentVersionExpiration": {"noncurrentDays": 30}}]}`)
+	expect(t, r.inputs(t, "aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2"), `{"bucket": "artifacts-id", "rules": [{"id": "forget-broken-uploads", "status": "Enabled", "filter": {"prefix": ""}, "abortIncompleteMultipartUpload": {"daysAfterInitiation": 1}}]}`)
 }
 
 func TestAZipThatIsTooLargeForAnUpload(t *testing.T) {

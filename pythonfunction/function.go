@@ -51,7 +51,7 @@ type Args struct {
 	ArtifactBucket func() (pulumi.StringInput, error)
 	// SmokeTest is what a new version has to pass before it gets traffic; nil for none.
 	SmokeTest *SmokeTest
-	// LiveVersion pins alias live to a version, which rolls back; empty for the newest.
+	// LiveVersion pins alias live to a version, once that has passed the smoke test, which rolls back; empty for the newest.
 	LiveVersion string
 	// CanaryWeight, above 0 and below 1, is the share of calls that the newest version gets, while the version that the
 	// alias pointed at before gets the rest; 0 moves the alias as a whole.
@@ -74,7 +74,7 @@ type Args struct {
 	// Policies are further inline policies of the role, JSON documents by name; ManagedPolicies are ARNs.
 	Policies        map[string]pulumi.StringInput
 	ManagedPolicies []string
-	// Tags are put on every resource, with project and stack beside them; optional.
+	// Tags are put on the function, its logs and its role, with project and stack beside them; optional.
 	Tags pulumi.StringMap
 
 	code *code // made by Bundle
@@ -95,7 +95,7 @@ type PythonFunction struct {
 	AliasArn pulumi.StringOutput `pulumi:"aliasArn"`
 	// URL is the function URL; unset without one.
 	URL pulumi.StringOutput `pulumi:"url"`
-	// Version is the newest version, and the one that AliasArn leads to unless LiveVersion says otherwise.
+	// Version is the newest version, and the one that AliasArn leads to unless LiveVersion or CanaryWeight say otherwise.
 	Version pulumi.StringOutput `pulumi:"version"`
 	// Image is the image that the docker builder's dependencies came from, by digest or local ID; "" for wheels.
 	Image pulumi.StringOutput `pulumi:"image"`

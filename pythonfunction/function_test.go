@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lambda"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -28,6 +29,7 @@ type recorder struct {
 	all       []pulumi.MockResourceArgs
 	image     string // digest of the image that is "built"
 	live      string // version that the alias points at before
+	asked     string // the provider of the question for it
 	failure   error  // of the question for it
 }
 
@@ -58,6 +60,7 @@ func (r *recorder) Call(a pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	if a.Token == "aws:ecr/getAuthorizationToken:getAuthorizationToken" {
 		return resource.PropertyMap{"userName": resource.NewStringProperty("AWS"), "password": resource.NewStringProperty("of-" + a.Args["registryId"].StringValue())}, r.failure
 	}
+	r.asked = a.Provider
 	return resource.PropertyMap{"functionVersion": resource.NewStringProperty(r.live)}, r.failure
 }
 
@@ -262,15 +265,26 @@ func TestNoPolicyThatIsGeneratedAllowsEverything(t *testing.T) {
 	}
 }
 
-func TestTheLiveVersionIsPinned(t *testing.T) {
+// TestAPinnedVersionIsTested pins the alias: the version that is invoked is the one that callers are to get.
+func TestAPinnedVersionIsTested(t *testing.T) {
 	args := function(t)
-	args.LiveVersion = "7"
+	args.LiveVersion, args.CanaryWeight, args.SmokeTest = "7", 0.5, &SmokeTest{Expect: json.RawMessage(`1`)}
 	r, err := deploy(t, args)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := r.inputs(t, "aws:lambda/alias:Alias")["functionVersion"]; got != "7" {
-		t.Errorf("got %v", got)
+	expect(t, r.inputs(t, "aws:lambda/invocation:Invocation"), `{"functionName": "hello", "qualifier": "7", "input": "{}"}`)
+	expect(t, r.inputs(t, "aws:lambda/alias:Alias"), `{"name": "live", "functionName": "hello", "functionVersion": "7", "description": "The version that callers get"}`)
+
+	args.SmokeTest.Expect = json.RawMessage(`2`)
+	r, err = deploy(t, args)
+	for _, want := range []string{"version 7", "got  1", "want 2", "pulumi up --replace 'urn:pulumi:dev::project::" + Type + "$aws:lambda/invocation:Invocation::function-smoke-test'"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q in it", err, want)
+		}
+	}
+	if _, moved := r.resources["aws:lambda/alias:Alias"]; moved {
+		t.Error("the alias was moved")
 	}
 }
 
@@ -291,9 +305,16 @@ func TestTheCanaryGetsItsShare(t *testing.T) {
 			args.CanaryWeight = 0.25
 			r := &recorder{live: c.live, failure: c.failure}
 			err := pulumi.RunErr(func(ctx *pulumi.Context) error {
-				_, err := New(ctx, "function", args)
+				provider, err := aws.NewProvider(ctx, "other", &aws.ProviderArgs{})
+				if err != nil {
+					return err
+				}
+				_, err = New(ctx, "function", args, pulumi.Provider(provider))
 				return err
 			}, pulumi.WithMocks("project", "dev", r))
+			if !strings.Contains(r.asked, "::other::") {
+				t.Errorf("the provider %q was asked for the alias", r.asked)
+			}
 			if c.want == "" {
 				if err == nil || !strings.Contains(err.Error(), "AccessDenied") {
 					t.Errorf("got %v", err)
@@ -323,7 +344,7 @@ func TestTheSmokeTestComparesJSONValues(t *testing.T) {
 		if c.expect != "" {
 			test.Expect = json.RawMessage(c.expect)
 		}
-		if err := test.check("3", c.result); (err == nil) != c.ok {
+		if err := test.check("3", c.result, "urn"); (err == nil) != c.ok {
 			t.Errorf("%s against %s: %v", c.result, c.expect, err)
 		}
 	}

@@ -19,6 +19,8 @@ type Registry struct {
 	// Username and Password are the registry's credentials. Where they are empty, Amazon ECR is asked for a token with
 	// the AWS provider's own, and any other registry gets those of the Docker config.
 	Username, Password string
+	// Opts are the options of asking Amazon ECR, its provider for instance; the stack's default provider where there are none.
+	Opts []pulumi.InvokeOption
 }
 
 // ecrHost matches the host of a private Amazon ECR registry
@@ -41,7 +43,7 @@ func (r *Registry) login(ctx *pulumi.Context) (*bundle.RegistryAuth, error) {
 	if m == nil || r.Password != "" {
 		return auth, nil
 	}
-	token, err := ecr.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenArgs{RegistryId: &m[1]})
+	token, err := ecr.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenArgs{RegistryId: &m[1]}, r.Opts...)
 	if err != nil {
 		return nil, fmt.Errorf("asking Amazon ECR %s for a token: %w", auth.Server, err)
 	}

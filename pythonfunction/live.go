@@ -22,8 +22,9 @@ type SmokeTest struct {
 	Expect json.RawMessage
 }
 
-// check compares what a version returned with what was expected, as JSON values.
-func (s *SmokeTest) check(version, result string) error {
+// check compares what a version returned with what was expected, as JSON values. The URN is the invocation's, whose result
+// the engine keeps until it is told to replace it.
+func (s *SmokeTest) check(version, result, urn string) error {
 	if s.Expect == nil {
 		return nil
 	}
@@ -38,7 +39,8 @@ func (s *SmokeTest) check(version, result string) error {
 		return nil
 	}
 	return fmt.Errorf("the smoke test of version %s failed, and alias %q was not moved to it:\n  got  %s\n  want %s\n"+
-		"  cure: correct the function, or smokeTest.expect in the stack's configuration", version, aliasName, compact([]byte(result)), compact(s.Expect))
+		"  cure: correct the function, or smokeTest.expect in the stack's configuration; to invoke this version once more, pulumi up --replace '%s'",
+		version, aliasName, compact([]byte(result)), compact(s.Expect), urn)
 }
 
 func compact(text []byte) string {
@@ -49,10 +51,13 @@ func compact(text []byte) string {
 	return out.String()
 }
 
-// registerAlias invokes the new version and then, and only then, points the alias at it. A version that fails, returns
-// an error or something unexpected stops the update: what comes after depends on it.
-func (f *PythonFunction) registerAlias(ctx *pulumi.Context, name string, args *Args, parent pulumi.ResourceOption) error {
+// registerAlias invokes the version that the alias is to point at, the newest or a pinned one, and then, and only then, moves
+// the alias. A version that fails, returns an error or something unexpected stops the update: what comes after depends on it.
+func (f *PythonFunction) registerAlias(ctx *pulumi.Context, name string, args *Args, parent pulumi.ResourceOrInvokeOption) error {
 	version := f.Function.Version
+	if args.LiveVersion != "" {
+		version = pulumi.String(args.LiveVersion).ToStringOutput()
+	}
 	if test := args.SmokeTest; test != nil {
 		event := "{}"
 		if test.Event != nil {
@@ -64,19 +69,16 @@ func (f *PythonFunction) registerAlias(ctx *pulumi.Context, name string, args *A
 		if err != nil {
 			return err
 		}
-		version = pulumi.All(version, invocation.Result).ApplyT(func(v []any) (string, error) {
-			return v[0].(string), test.check(v[0].(string), v[1].(string))
+		version = pulumi.All(version, invocation.Result, invocation.URN()).ApplyT(func(v []any) (string, error) {
+			return v[0].(string), test.check(v[0].(string), v[1].(string), string(v[2].(pulumi.URN)))
 		}).(pulumi.StringOutput)
 	}
 	alias := &lambda.AliasArgs{
 		Name: pulumi.String(aliasName), FunctionName: f.Function.Name, FunctionVersion: version,
 		Description: pulumi.String("The version that callers get"),
 	}
-	switch {
-	case args.LiveVersion != "":
-		alias.FunctionVersion = pulumi.String(args.LiveVersion)
-	case args.CanaryWeight > 0:
-		if err := args.setCanary(ctx, alias, version); err != nil {
+	if args.LiveVersion == "" && args.CanaryWeight > 0 {
+		if err := args.setCanary(ctx, alias, version, parent); err != nil {
 			return err
 		}
 	}
@@ -86,9 +88,9 @@ func (f *PythonFunction) registerAlias(ctx *pulumi.Context, name string, args *A
 }
 
 // setCanary leaves the alias at the version that it points at now, and gives the newest one its share. Where there is no
-// alias yet, or it points at the newest version already, all calls go to that one.
-func (a *Args) setCanary(ctx *pulumi.Context, alias *lambda.AliasArgs, newest pulumi.StringOutput) error {
-	now, err := lambda.LookupAlias(ctx, &lambda.LookupAliasArgs{FunctionName: a.FunctionName, Name: aliasName})
+// alias yet, or it points at the newest version already, all calls go to that one. The parent's provider is asked.
+func (a *Args) setCanary(ctx *pulumi.Context, alias *lambda.AliasArgs, newest pulumi.StringOutput, parent pulumi.InvokeOption) error {
+	now, err := lambda.LookupAlias(ctx, &lambda.LookupAliasArgs{FunctionName: a.FunctionName, Name: aliasName}, parent)
 	if err != nil && (strings.Contains(err.Error(), "couldn't find resource") || strings.Contains(err.Error(), "ResourceNotFoundException")) {
 		return nil // the first deployment, in the words of newer and of older providers
 	}

@@ -60,8 +60,8 @@ func (a *Args) logFormat() string {
 	return a.LogFormat
 }
 
-// tags returns the tags of every resource. The commit is not among them: it would change every resource at every commit,
-// and publish a version of the same bytes.
+// tags returns the tags of the function and what is made for it. The commit is not among them: it would update each of them
+// at every commit, also where nothing changed.
 func (a *Args) tags(ctx *pulumi.Context) pulumi.StringMap {
 	tags := pulumi.StringMap{"project": pulumi.String(ctx.Project()), "stack": pulumi.String(ctx.Stack())}
 	maps.Copy(tags, a.Tags)

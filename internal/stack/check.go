@@ -85,7 +85,7 @@ func (r *reader) checkFunction(f *Function) {
 	if f.SHA256 != "" && !digests.MatchString(f.SHA256) {
 		r.wrong("bundleSha256", fmt.Sprintf("%q", f.SHA256), "64 hexadecimal digits, with a layer twice and a comma between")
 	}
-	if f.CanaryWeight < 0 || f.CanaryWeight >= 1 {
+	if inside := f.CanaryWeight >= 0 && f.CanaryWeight < 1; !inside { // as NaN is
 		r.wrong("canaryWeight", f.CanaryWeight, "0 to below 1: the share of the newest version, 0 for all calls")
 	}
 	if f.LiveVersion != "" && !version.MatchString(f.LiveVersion) {

@@ -169,6 +169,7 @@ func TestWrongValuesAreRefusedWithWhatIsAllowed(t *testing.T) {
 		{"image", "repo:tag", "want REPOSITORY@sha256:DIGEST"},
 		{"liveVersion", "newest", "want the number of a published version"},
 		{"canaryWeight", "1", "want 0 to below 1"},
+		{"canaryWeight", "NaN", "want 0 to below 1"},
 		{"canaryWeight", "x", "want a number"},
 		{"smokeTest", `{"expected": 1}`, "want event and expect alone"},
 		{"bundleSha256", "6db3", "want 64 hexadecimal digits"},

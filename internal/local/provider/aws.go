@@ -37,8 +37,7 @@ var kinds = map[string]*kind{
 	"aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": publicAccessBlock,
 	"aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2": bucketEncryption,
 	"aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2":                       bucketLifecycle,
-	"aws:s3/bucketVersioningV2:BucketVersioningV2":                                               bucketVersioning,
-	"aws:ecr/repository:Repository":                                                              repository,
+	"aws:ecr/repository:Repository": repository,
 }
 
 // awsProvider is one configured provider of package aws.

@@ -162,7 +162,7 @@ func (c *call) body() ([]byte, error) {
 }
 
 // setting is a part of a bucket's configuration as a resource, whose ID is the bucket's name. It is put as a whole;
-// wrapper is the parameter and the answer that holds it, empty where that is the operation itself.
+// wrapper is the parameter and the answer that holds it.
 func setting(operation, wrapper string, inputs schema) *kind {
 	inputs["bucket"] = field{required: true, replace: true}
 	put := func(c *call) error {
@@ -203,18 +203,3 @@ var bucketLifecycle = setting("BucketLifecycleConfiguration", "lifecycleConfigur
 		"status":                         {required: true},
 	}},
 })
-
-var bucketVersioning = func() *kind {
-	k := setting("BucketVersioning", "", schema{
-		"versioningConfiguration": {required: true, fields: properties("status")},
-	})
-	k.read = func(c *call) (object, error) {
-		answer, err := c.do("s3:GetBucketVersioning", object{"bucket": c.id})
-		return object{"bucket": c.id, "versioningConfiguration": map[string]any(answer.only("status"))}, err
-	}
-	k.delete = func(c *call) error { // S3 has no way back to a bucket that never had versions
-		suspended := object{"status": "Suspended"}
-		return c.try("s3:PutBucketVersioning", object{"bucket": c.id, "versioningConfiguration": suspended})
-	}
-	return k
-}()
