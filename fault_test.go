@@ -29,6 +29,8 @@ func TestEveryOperationMayFail(t *testing.T) {
 	t.Cleanup(func() { server.Close() }) //nolint:errcheck // the test's own result is told
 	c.providers = map[string]int{"aws": server.Port()}
 	c.restage()
+	c.set("layer", "true")
+	c.set("artifactBucket", "create")
 
 	fail := func(t *testing.T, run func(out *transcript) error) {
 		t.Helper()
@@ -47,7 +49,10 @@ func TestEveryOperationMayFail(t *testing.T) {
 	}
 	kinds := []string{
 		"aws:cloudwatch/logGroup:LogGroup", "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy", "aws:lambda/function:Function",
-		"aws:lambda/invocation:Invocation", "aws:lambda/alias:Alias",
+		"aws:lambda/invocation:Invocation", "aws:lambda/alias:Alias", "aws:lambda/layerVersion:LayerVersion",
+		"aws:s3/bucketV2:BucketV2", "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+		"aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2",
+		"aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2", "aws:s3/bucketObjectv2:BucketObjectv2",
 	}
 	for _, token := range kinds {
 		failing = "create " + token
@@ -63,14 +68,17 @@ func TestEveryOperationMayFail(t *testing.T) {
 	}
 	c.t = t
 	c.up()
-	for i, what := range []string{"update aws:lambda/function:Function", "create aws:lambda/invocation:Invocation", "update aws:lambda/alias:Alias"} {
+	for i, what := range []string{
+		"create aws:s3/bucketObjectv2:BucketObjectv2", "update aws:lambda/function:Function", "create aws:lambda/invocation:Invocation",
+		"update aws:lambda/alias:Alias", "delete aws:s3/bucketObjectv2:BucketObjectv2",
+	} {
 		failing = what
 		t.Run("a change, "+what, func(t *testing.T) {
 			c.t = t
 			before := c.live()
 			c.replaceIn("src/main.py", "def handler", fmt.Sprintf("# %d\ndef handler", i))
 			fail(t, up)
-			if now := c.live(); now != before {
+			if now := c.live(); (now != before) != strings.HasPrefix(what, "delete") { // what was replaced is deleted in the end
 				t.Errorf("live went from version %s to %s", before, now)
 			}
 			c.deploy()
