@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -102,18 +103,21 @@ func (c *ci) adopt(state map[string]any) error {
 	return nil
 }
 
+// inputName matches the name of an input in importIDs.
+var inputName = regexp.MustCompile(`\w+`)
+
 // importID returns the ID of a resource from its inputs, "" where it does not matter or cannot be told.
 func importID(kind string, inputs map[string]any) string {
-	pattern := importIDs[kind]
-	names := strings.FieldsFunc(pattern, func(r rune) bool { return r == ':' || r == '/' })
-	for _, name := range names {
+	known := true
+	id := inputName.ReplaceAllStringFunc(importIDs[kind], func(name string) string {
 		value, ok := inputs[name].(string)
-		if !ok {
-			return ""
-		}
-		pattern = strings.Replace(pattern, name, value, 1)
+		known = known && ok
+		return value
+	})
+	if !known {
+		return ""
 	}
-	return pattern
+	return id
 }
 
 // removeLayers deletes the versions of a layer that the state does not know. The layer's name is the stack's own, so
