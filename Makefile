@@ -11,7 +11,7 @@ local: ## deploy to an emulated AWS account on this machine, and invoke the func
 local-down: ## stop the emulator; the emulated account is gone with it
 	@go run -tags local . down
 
-test: lint docker ## everything that has to pass; what is skipped says why
+test: lint docker coverage ## everything that has to pass; what is skipped says why
 	@$(MAKE) --no-print-directory -j 2 test-plain test-race
 
 # What starts the engine or deflates takes up to four times as long under the race detector; `make race` has it for them, too.
@@ -21,6 +21,9 @@ test-plain:
 
 test-race:
 	go test -race -timeout 40m $$(go list ./... | grep -vxF "$$(go list $(SLOW_RACED))")
+
+coverage: ## the component and the settings have to be covered above 90 % by their own tests
+	go test -cover ./pythonfunction ./internal/stack | awk '{ print } /^ok/ && $$5 + 0 > 90 { enough++ } END { exit enough != 2 }'
 
 race: docker ## those tests under the race detector that `make test` runs without it
 	go test -race -timeout 40m $(SLOW_RACED)
@@ -75,4 +78,4 @@ $(LOCAL_TOOLS_DIR)/golangci-lint-%:
 	@GOBIN=$(LOCAL_TOOLS_DIR)/partial go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*
 	@mv $(LOCAL_TOOLS_DIR)/partial/golangci-lint $@
 
-.PHONY: help local local-down test test-plain test-race race judge bench profile docker lint lint-workflows vulncheck parity same release
+.PHONY: help local local-down test test-plain test-race coverage race judge bench profile docker lint lint-workflows vulncheck parity same release

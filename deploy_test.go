@@ -90,6 +90,9 @@ func TestABadVersionNeverGetsTraffic(t *testing.T) {
 				if changes := c.preview(); len(changes) != 0 {
 					t.Errorf("the next preview is not clean: %v", changes)
 				}
+				if outputs, err := c.stack.Outputs(t.Context()); err != nil || outputs["liveVersion"].Value != step.live {
+					t.Errorf("output liveVersion: got %v %v, want %s", outputs["liveVersion"].Value, err, step.live)
+				}
 			}
 		})
 	}

@@ -47,6 +47,7 @@ func program(ctx *pulumi.Context) error {
 			"functionArn":  function.FunctionArn,
 			"aliasArn":     function.AliasArn,
 			"version":      function.Version,
+			"liveVersion":  function.LiveVersion,
 			"image":        function.Image,
 			"bundle":       function.Bundle,
 		}

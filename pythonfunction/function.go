@@ -95,8 +95,10 @@ type PythonFunction struct {
 	AliasArn pulumi.StringOutput `pulumi:"aliasArn"`
 	// URL is the function URL; unset without one.
 	URL pulumi.StringOutput `pulumi:"url"`
-	// Version is the newest version, and the one that AliasArn leads to unless LiveVersion or CanaryWeight say otherwise.
+	// Version is the newest version.
 	Version pulumi.StringOutput `pulumi:"version"`
+	// LiveVersion is the one that AliasArn leads to: the newest, unless Args.LiveVersion or Args.CanaryWeight say otherwise.
+	LiveVersion pulumi.StringOutput `pulumi:"liveVersion"`
 	// Image is the image that the docker builder's dependencies came from, by digest or local ID; "" for wheels.
 	Image pulumi.StringOutput `pulumi:"image"`
 	// Bundle has the digest, sizes in bytes and packages of the zip.
@@ -142,10 +144,11 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	f.FunctionName, f.FunctionArn, f.AliasArn, f.Version = f.Function.Name, f.Function.Arn, f.Alias.Arn, f.Function.Version
-	f.Image = c.image
+	f.LiveVersion, f.Image = f.Alias.FunctionVersion, c.image
 	f.Bundle = manifest.ApplyT(func(v any) map[string]any { return describe(v.(*bundle.Manifest)) }).(pulumi.MapOutput)
 	return f, ctx.RegisterResourceOutputs(f, pulumi.Map{
-		"functionName": f.FunctionName, "functionArn": f.FunctionArn, "aliasArn": f.AliasArn, "version": f.Version, "url": f.URL, "image": f.Image, "bundle": f.Bundle,
+		"functionName": f.FunctionName, "functionArn": f.FunctionArn, "aliasArn": f.AliasArn, "version": f.Version, "liveVersion": f.LiveVersion,
+		"url": f.URL, "image": f.Image, "bundle": f.Bundle,
 	})
 }
 

@@ -89,6 +89,7 @@ type outputs struct {
 	FunctionName string `json:"functionName"`
 	AliasArn     string `json:"aliasArn"`
 	Version      string `json:"version"`
+	LiveVersion  string `json:"liveVersion"`
 	Image        string `json:"image"`
 	Bundle       facts  `json:"bundle"`
 }
@@ -185,17 +186,20 @@ func (c *ci) up([]string) error {
 	return errors.Join(told...)
 }
 
-// live tells what went live.
+// live tells what went live: the newest version, unless a setting has callers get another one.
 func live(stack string, tested bool, before, after outputs) string {
-	was, passed := "", ""
-	if before.Version != "" && before.Version != after.Version {
-		was = ", was " + code(before.Version)
+	was, passed, newest := "", "", ""
+	if before.LiveVersion != "" && before.LiveVersion != after.LiveVersion {
+		was = ", was " + code(before.LiveVersion)
 	}
 	if tested {
 		passed = ", which passed its smoke test"
 	}
-	return fmt.Sprintf("### Live on %s\n\n%s version %s%s%s\n\n%s\n\n%s", code(stack), code(after.FunctionName),
-		code(after.Version), passed, was, code(after.AliasArn), difference(&before.Bundle, &after.Bundle, "before", nil))
+	if after.Version != after.LiveVersion {
+		newest = fmt.Sprintf("; the newest is %s, see `liveVersion` and `canaryWeight` of the stack", code(after.Version))
+	}
+	return fmt.Sprintf("### Live on %s\n\n%s version %s%s%s%s\n\n%s\n\n%s", code(stack), code(after.FunctionName),
+		code(after.LiveVersion), passed, was, newest, code(after.AliasArn), difference(&before.Bundle, &after.Bundle, "before", nil))
 }
 
 // show runs a Pulumi operation on the stack with its output shown.
