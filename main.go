@@ -87,7 +87,7 @@ func functionArgs(s *stack.Settings, f *stack.Function) *pythonfunction.Args {
 		SHA256:           f.SHA256,
 	}
 	if f.SmokeTest != nil {
-		args.SmokeTest = &pythonfunction.SmokeTest{Event: f.SmokeTest.Event, Expect: f.SmokeTest.Expect}
+		args.SmokeTest = &pythonfunction.SmokeTest{Event: f.SmokeTest.Event, Expect: f.SmokeTest.Expect, Secret: f.SmokeTest.Secret}
 	}
 	if s.Registry != "" {
 		args.Registry = &pythonfunction.Registry{Repository: s.Registry}

@@ -180,15 +180,17 @@ func TestAProtectedStackIsNotDestroyed(t *testing.T) {
 	c.destroy()
 }
 
-// TestASecretStaysSecret follows a secret environment variable: to the function, and nowhere else.
+// TestASecretStaysSecret follows a secret environment variable, which the event of the smoke test has, too: to the function,
+// and nowhere else.
 func TestASecretStaysSecret(t *testing.T) {
 	const secret = "a-value-that-nobody-may-see"
 	c := newCheckout(t)
-	key := sampleName + ":environment.TOKEN"
-	if err := c.stack.SetConfigWithOptions(t.Context(), key, auto.ConfigValue{Value: secret, Secret: true}, &auto.ConfigOptions{Path: true}); err != nil {
-		t.Fatal(err)
+	for _, key := range []string{"environment.TOKEN", "smokeTest.event.token"} {
+		if err := c.stack.SetConfigWithOptions(t.Context(), sampleName+":"+key, auto.ConfigValue{Value: secret, Secret: true}, &auto.ConfigOptions{Path: true}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	c.replaceIn("src/main.py", "def handler(event, context):\n", "def handler(event, context):\n    import os\n    print(len(os.environ['TOKEN']))\n")
+	c.replaceIn("src/main.py", "def handler(event, context):\n", "def handler(event, context):\n    import os\n    print(len(os.environ['TOKEN']), event.get('token') == os.environ['TOKEN'])\n")
 	var out transcript
 	result, err := c.stack.Up(t.Context(), optup.ProgressStreams(&out), optup.ErrorProgressStreams(&out), optup.Diff())
 	if err != nil {
@@ -197,7 +199,7 @@ func TestASecretStaysSecret(t *testing.T) {
 	if strings.Contains(out.String(), "warning") {
 		t.Errorf("reading a secret warns:\n%s", &out)
 	}
-	if _, log := c.invoke(); !strings.Contains(log+c.logs(), "27") {
+	if _, log := c.invoke(); !strings.Contains(log+c.logs(), "27 True") {
 		t.Errorf("the function does not have it:\n%s", log)
 	}
 	if c.filesWith("TOKEN") == "" {

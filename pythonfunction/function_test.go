@@ -26,6 +26,7 @@ type recorder struct {
 	order     []string
 	policies  []string          // names of the role's policies
 	documents map[string]string // inline ones
+	managed   []string          // ARNs of the others
 	all       []pulumi.MockResourceArgs
 	image     string // digest of the image that is "built"
 	live      string // version that the alias points at before
@@ -45,7 +46,7 @@ func (r *recorder) NewResource(a pulumi.MockResourceArgs) (string, resource.Prop
 	case "aws:iam/rolePolicy:RolePolicy":
 		r.policies, r.documents[a.Name] = append(r.policies, a.Name), a.Inputs["policy"].StringValue()
 	case "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
-		r.policies = append(r.policies, a.Name)
+		r.policies, r.managed = append(r.policies, a.Name), append(r.managed, a.Inputs["policyArn"].StringValue())
 	}
 	out := a.Inputs.Copy()
 	out["arn"] = resource.NewStringProperty("arn:aws:test:::" + a.Name)
@@ -238,6 +239,10 @@ func TestEveryOptionThatIsAskedFor(t *testing.T) {
 	if want := []string{"function-AWSLambdaVPCAccessExecutionRole", "function-AWSXRayDaemonWriteAccess", "function-dead-letter-policy", "function-logs-policy", "function-table-policy"}; !slices.Equal(names, want) {
 		t.Errorf("policies: got %q, want %q", names, want)
 	}
+	managed := slices.Sorted(slices.Values(r.managed))
+	if want := []string{"arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess", args.ManagedPolicies[0]}; !slices.Equal(managed, want) {
+		t.Errorf("managed policies: got %q, want %q", managed, want)
+	}
 }
 
 func TestNoPolicyThatIsGeneratedAllowsEverything(t *testing.T) {
@@ -285,6 +290,29 @@ func TestAPinnedVersionIsTested(t *testing.T) {
 	}
 	if _, moved := r.resources["aws:lambda/alias:Alias"]; moved {
 		t.Error("the alias was moved")
+	}
+}
+
+// TestASecretSmokeTest keeps event and result to itself.
+func TestASecretSmokeTest(t *testing.T) {
+	args := function(t)
+	args.SmokeTest = &SmokeTest{Event: json.RawMessage(`"a-secret"`), Expect: json.RawMessage(`"another"`), Secret: true}
+	r, err := deploy(t, args)
+	if err == nil || !strings.Contains(err.Error(), "want [secret]") || strings.Contains(err.Error(), "another") {
+		t.Errorf("got %v, want an error that does not tell", err)
+	}
+	invocation := r.resources["aws:lambda/invocation:Invocation"]
+	if !invocation.Inputs["input"].IsSecret() || !slices.Equal(invocation.RegisterRPC.GetAdditionalSecretOutputs(), []string{"result"}) {
+		t.Errorf("the event is %v, secret are further %q", invocation.Inputs["input"], invocation.RegisterRPC.GetAdditionalSecretOutputs())
+	}
+
+	args = function(t)
+	args.SmokeTest = &SmokeTest{Event: json.RawMessage(`"a-secret"`), Secret: true}
+	if r, err = deploy(t, args); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.resources["aws:lambda/alias:Alias"].Inputs["functionVersion"]; !got.IsString() {
+		t.Errorf("the alias points at %v", got)
 	}
 }
 

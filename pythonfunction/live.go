@@ -20,6 +20,8 @@ type SmokeTest struct {
 	Event json.RawMessage
 	// Expect is the JSON value that it has to return; nil accepts whatever it returns without an error.
 	Expect json.RawMessage
+	// Secret keeps event and result encrypted in the state, and out of errors.
+	Secret bool
 }
 
 // check compares what a version returned with what was expected, as JSON values. The URN is the invocation's, whose result
@@ -30,7 +32,7 @@ func (s *SmokeTest) check(version, result, urn string) error {
 	}
 	var got, want any
 	if err := json.Unmarshal([]byte(result), &got); err != nil {
-		return fmt.Errorf("the smoke test of version %s returned %q, which is not JSON: %w", version, result, err)
+		return fmt.Errorf("the smoke test of version %s returned %s, which is not JSON: %w", version, s.show([]byte(result)), err)
 	}
 	if err := json.Unmarshal(s.Expect, &want); err != nil {
 		return fmt.Errorf("reading the smoke test's expected result: %w", err)
@@ -40,7 +42,15 @@ func (s *SmokeTest) check(version, result, urn string) error {
 	}
 	return fmt.Errorf("the smoke test of version %s failed, and alias %q was not moved to it:\n  got  %s\n  want %s\n"+
 		"  cure: correct the function, or smokeTest.expect in the stack's configuration; to invoke this version once more, pulumi up --replace '%s'",
-		version, aliasName, compact([]byte(result)), compact(s.Expect), urn)
+		version, aliasName, s.show([]byte(result)), s.show(s.Expect), urn)
+}
+
+// show returns a JSON value as errors have it.
+func (s *SmokeTest) show(text []byte) string {
+	if s.Secret {
+		return "[secret]"
+	}
+	return compact(text)
 }
 
 func compact(text []byte) string {
@@ -59,19 +69,24 @@ func (f *PythonFunction) registerAlias(ctx *pulumi.Context, name string, args *A
 		version = pulumi.String(args.LiveVersion).ToStringOutput()
 	}
 	if test := args.SmokeTest; test != nil {
-		event := "{}"
+		text := "{}"
 		if test.Event != nil {
-			event = compact(test.Event)
+			text = compact(test.Event)
+		}
+		event, opts := pulumi.String(text).ToStringOutput(), []pulumi.ResourceOption{parent}
+		if test.Secret {
+			event, opts = pulumi.ToSecret(event).(pulumi.StringOutput), append(opts, pulumi.AdditionalSecretOutputs([]string{"result"}))
 		}
 		invocation, err := lambda.NewInvocation(ctx, name+"-smoke-test", &lambda.InvocationArgs{
-			FunctionName: f.Function.Name, Qualifier: version, Input: pulumi.String(event),
-		}, parent)
+			FunctionName: f.Function.Name, Qualifier: version, Input: event,
+		}, opts...)
 		if err != nil {
 			return err
 		}
-		version = pulumi.All(version, invocation.Result, invocation.URN()).ApplyT(func(v []any) (string, error) {
+		tested := pulumi.All(version, invocation.Result, invocation.URN()).ApplyT(func(v []any) (string, error) {
 			return v[0].(string), test.check(v[0].(string), v[1].(string), string(v[2].(pulumi.URN)))
-		}).(pulumi.StringOutput)
+		})
+		version = pulumi.Unsecret(tested).(pulumi.StringOutput) // a version's number is none
 	}
 	alias := &lambda.AliasArgs{
 		Name: pulumi.String(aliasName), FunctionName: f.Function.Name, FunctionVersion: version,

@@ -62,6 +62,9 @@ func (f *PythonFunction) registerRole(ctx *pulumi.Context, name string, args *Ar
 	return f.attach(ctx, name, args, policies, parent)
 }
 
+// tracingPolicy is AWS's own for sending traces; X-Ray has no resources that it could be limited to.
+const tracingPolicy = "AWSXRayDaemonWriteAccess"
+
 // attach puts policies on the role.
 func (f *PythonFunction) attach(ctx *pulumi.Context, name string, args *Args, policies map[string]pulumi.StringInput, parent pulumi.ResourceOption) ([]pulumi.Resource, error) {
 	var attached []pulumi.Resource
@@ -72,18 +75,25 @@ func (f *PythonFunction) attach(ctx *pulumi.Context, name string, args *Args, po
 		}
 		attached = append(attached, policy)
 	}
-	managed := slices.Clone(args.ManagedPolicies)
-	if args.Tracing {
-		managed = append(managed, "arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess")
+	managed := func(key string, arn pulumi.StringInput) error {
+		attachment, err := iam.NewRolePolicyAttachment(ctx, name+"-"+key, &iam.RolePolicyAttachmentArgs{Role: f.Role.Name, PolicyArn: arn}, parent)
+		attached = append(attached, attachment)
+		return err
 	}
-	for _, arn := range managed {
-		attachment, err := iam.NewRolePolicyAttachment(ctx, name+"-"+path.Base(arn), &iam.RolePolicyAttachmentArgs{
-			Role: f.Role.Name, PolicyArn: pulumi.String(arn),
-		}, parent)
-		if err != nil {
+	for _, arn := range args.ManagedPolicies {
+		if err := managed(path.Base(arn), pulumi.String(arn)); err != nil {
 			return nil, err
 		}
-		attached = append(attached, attachment)
+	}
+	if args.Tracing {
+		arn := f.Role.Arn.ApplyT(func(role string) string {
+			_, rest, _ := strings.Cut(role, ":")
+			partition, _, _ := strings.Cut(rest, ":") // aws, aws-cn, aws-us-gov
+			return "arn:" + partition + ":iam::aws:policy/" + tracingPolicy
+		}).(pulumi.StringOutput)
+		if err := managed(tracingPolicy, arn); err != nil {
+			return nil, err
+		}
 	}
 	return attached, nil
 }

@@ -264,8 +264,8 @@ func (r *reader) environment(key string) pulumi.StringMap {
 
 // SmokeTest is what smokeTest holds: JSON values, nil where they are left out.
 type SmokeTest struct {
-	Event  json.RawMessage `json:"event"`
-	Expect json.RawMessage `json:"expect"`
+	Event, Expect json.RawMessage
+	Secret        bool // the setting is marked as one
 }
 
 func (r *reader) smokeTest(key string) *SmokeTest {
@@ -279,7 +279,7 @@ func (r *reader) smokeTest(key string) *SmokeTest {
 	if len(fields) == 0 {
 		return nil
 	}
-	return &SmokeTest{Event: fields["event"], Expect: fields["expect"]}
+	return &SmokeTest{Event: fields["event"], Expect: fields["expect"], Secret: r.secret(key)}
 }
 
 func (r *reader) waivers(key string) (waivers []verify.Waiver) {

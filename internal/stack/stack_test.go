@@ -87,6 +87,15 @@ func TestValuesAreRead(t *testing.T) {
 	}
 }
 
+func TestASecretSmokeTestStaysSecret(t *testing.T) {
+	for _, secrets := range [][]string{nil, {"smokeTest"}} {
+		s, err := load(t, map[string]string{"smokeTest": `{"event": 1}`}, secrets...)
+		if err != nil || s.Functions[0].SmokeTest.Secret != (secrets != nil) {
+			t.Errorf("secrets %q: got %v %v", secrets, s, err)
+		}
+	}
+}
+
 func TestASecretEnvironmentStaysSecret(t *testing.T) {
 	for key, value := range map[string]string{"environment": `{"TOKEN": "x1"}`, "functions": `{"api": {"environment": {"TOKEN": "x1"}}}`} {
 		s, err := load(t, map[string]string{key: value}, key)
