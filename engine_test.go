@@ -207,6 +207,14 @@ func (c *checkout) plain() {
 	}
 }
 
+// write writes a file of the checkout.
+func (c *checkout) write(name string, data []byte) {
+	c.t.Helper()
+	if err := os.WriteFile(filepath.Join(c.dir, name), data, 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // replaceIn changes a file of the checkout.
 func (c *checkout) replaceIn(name, from, to string) {
 	c.t.Helper()

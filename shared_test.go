@@ -125,9 +125,12 @@ func TestFunctionsOfOneStack(t *testing.T) {
 		t.Errorf("the functions have layers %q and %q, want one for both", api, worker)
 	}
 	c.replaceIn("src/worker/main.py", "return User", "print(\"changed\")\n    return User")
+	stop, stopWorker := c.callers(sampleName+"-api"), c.callers(sampleName+"-worker")
 	if changes := c.up(); changes["update"] != 2 || changes["replace"] != 1 {
 		t.Errorf("a change of one function: got %v", changes)
 	}
+	stop()
+	stopWorker()
 	outputs, err := c.stack.Outputs(t.Context())
 	if err != nil {
 		t.Fatal(err)
