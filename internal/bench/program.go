@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,7 +21,16 @@ import (
 type programShare struct {
 	first, whole time.Duration // from its start to its first resource, and to its end
 	resources    int
+	layers       []layerShare
 	reason       string // why it was not measured
+}
+
+// layerShare is a program whose function has one changed line, with its dependencies in a layer or in the function.
+type layerShare struct {
+	workload string
+	layer    bool
+	whole    time.Duration
+	upload   int64 // bytes that Lambda does not have yet
 }
 
 // engine answers the program at once, as the Pulumi engine would in a preview: every resource is as it was asked for.
@@ -91,7 +101,7 @@ func (e *engine) serve(ctx context.Context) (address string, err error) {
 
 // measureProgram measures the program, or says why it cannot be.
 func (b *bench) measureProgram() {
-	if err := b.runProgram(); err != nil {
+	if err := errors.Join(b.runProgram(), b.runLayers()); err != nil {
 		b.program.reason = b.reason(err)
 		b.say("the program cannot be measured: " + b.program.reason)
 	}
@@ -100,7 +110,7 @@ func (b *bench) measureProgram() {
 func (b *bench) runProgram() error {
 	b.say("the program: nothing changed")
 	c := checkout{dir: filepath.Join(b.dir, "program"), requirements: "requirements.txt", source: "src/main.py"}
-	binary := filepath.Join(b.dir, "stack")
+	binary := b.stackBinary()
 	if err := errors.Join(c.write(requirements("sample")), b.do(command{dir: b.root, args: []string{"go", "build", "-o", binary, "."}})); err != nil {
 		return err
 	}
@@ -108,7 +118,7 @@ func (b *bench) runProgram() error {
 	var first []sample
 	for range b.runs + 1 { // the first makes the dependency cache
 		e := &engine{}
-		one, err := b.programOnce(e, c.dir, binary)
+		one, err := b.programOnce(e, c.dir, "{}")
 		if err != nil {
 			return err
 		}
@@ -119,8 +129,49 @@ func (b *bench) runProgram() error {
 	return nil
 }
 
+// stackBinary is the built program.
+func (b *bench) stackBinary() string { return filepath.Join(b.dir, "stack") }
+
+// runLayers measures the program after a changed line, with and without a layer, for a small and a large function. Both go
+// through a bucket, because the large one has to.
+func (b *bench) runLayers() error {
+	for _, w := range workloads[:2] {
+		for _, layer := range []bool{false, true} {
+			b.say(fmt.Sprintf("the program: %s, one line changed, layer: %t", w.name, layer))
+			c := checkout{dir: filepath.Join(b.dir, "program-"+w.name), requirements: "requirements.txt", source: "src/main.py"}
+			if err := c.write(requirements(w.name)); err != nil {
+				return err
+			}
+			settings := fmt.Sprintf(`{"%[1]s:artifactBucket": "bench", "%[1]s:layer": "%[2]t"}`, projectName, layer)
+			var all []sample
+			for range b.runs + 1 { // the first makes the dependency cache
+				if err := c.edit(); err != nil {
+					return err
+				}
+				one, err := b.programOnce(&engine{}, c.dir, settings)
+				if err != nil {
+					return err
+				}
+				all = append(all, one[0])
+			}
+			zip, err := os.Stat(filepath.Join(c.dir, "dist", projectName+"-bench.zip"))
+			if err != nil {
+				return err
+			}
+			b.program.layers = append(b.program.layers, layerShare{w.name, layer, medianOf(all[1:]).wall, zip.Size()})
+		}
+		if err := removeAll(filepath.Join(b.dir, "program-"+w.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// projectName is Pulumi.yaml's.
+const projectName = "sample-python-arm64-lambda"
+
 // programOnce runs the program against an engine; the samples are of the whole, and of the part before the first resource.
-func (b *bench) programOnce(e *engine, dir, binary string) (both [2]sample, err error) {
+func (b *bench) programOnce(e *engine, dir, settings string) (both [2]sample, err error) {
 	ctx, stop := context.WithCancel(b.ctx)
 	defer stop()
 	address, err := e.serve(ctx)
@@ -128,9 +179,9 @@ func (b *bench) programOnce(e *engine, dir, binary string) (both [2]sample, err 
 		return both, err
 	}
 	run := commands(command{dir, []string{
-		"PULUMI_PROJECT=sample-python-arm64-lambda", "PULUMI_STACK=bench", "PULUMI_CONFIG={}", "PULUMI_DRY_RUN=true", "PULUMI_PARALLEL=16",
+		"PULUMI_PROJECT=" + projectName, "PULUMI_STACK=bench", "PULUMI_CONFIG=" + settings, "PULUMI_DRY_RUN=true", "PULUMI_PARALLEL=16",
 		"PULUMI_MONITOR=" + address, "PULUMI_ENGINE=" + address, "BUNDLE_CACHE_DIR=" + filepath.Join(dir, "cache"), "UV_CACHE_DIR=" + filepath.Join(dir, "uv"),
-	}, []string{binary}})
+	}, []string{b.stackBinary()}})
 	var begun time.Time
 	both[0], err = b.measure(func(do func(command) error) error { begun = time.Now(); return run(do) })
 	e.mu.Lock()

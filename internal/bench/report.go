@@ -163,6 +163,12 @@ func (b *bench) share(p *page) {
 	default:
 		p.line("The built program, with nothing changed, against an engine that answers every call at once (real gRPC, no plugins): %s from its start to its", seconds(b.program.first))
 		p.line("first resource, %s to its end, with %d resources registered.", seconds(b.program.whole), b.program.resources)
+		p.line("\n## A layer or none\n")
+		p.line("The same program after one changed line of its function, and what AWS Lambda does not have yet. The network and Lambda come on top.\n")
+		p.table("workload", "layer", "the program", "upload")
+		for _, l := range b.program.layers {
+			p.row(l.workload, fmt.Sprint(l.layer), seconds(l.whole), fmt.Sprintf("%d bytes", l.upload))
+		}
 	}
 }
 
