@@ -66,6 +66,7 @@ func TestAKilledEngine(t *testing.T) {
 	c.restage()
 	c.set("layer", "true")
 
+	told := false // what to do, which is looked at once
 	strike := func(t *testing.T, moment string) {
 		c.t, k.t, k.moment, k.struck = t, t, moment, false
 		var out transcript
@@ -74,12 +75,13 @@ func TestAKilledEngine(t *testing.T) {
 			t.Fatalf("the engine was not killed (%v):\n%s", err, &out)
 		}
 		c.checked()
-		repair := exec.CommandContext(t.Context(), ci, "recover", "-stack", "local")
-		repair.Dir, repair.Env = c.stack.Workspace().WorkDir(), append(os.Environ(), "PATH="+filepath.Join(pulumiRoot(t), "bin")+":"+os.Getenv("PATH"))
-		for name, value := range c.stack.Workspace().GetEnvVars() {
-			repair.Env = append(repair.Env, name+"="+value)
+		if !told {
+			told = true
+			if out, err := c.ci(ci, "up"); err == nil || !strings.Contains(out, "cmd/ci recover -stack local") {
+				t.Errorf("up of a locked stack: got %v, want what to do:\n%s", err, out)
+			}
 		}
-		if out, err := repair.CombinedOutput(); err != nil {
+		if out, err := c.ci(ci, "recover"); err != nil {
 			t.Fatalf("recover: %v\n%s", err, out)
 		}
 		c.deploy()
@@ -122,6 +124,18 @@ func TestAKilledEngine(t *testing.T) {
 	c.t = t
 	c.clean()
 	c.destroy()
+}
+
+// ci runs a command of the built cmd/ci on the checkout's stack.
+func (c *checkout) ci(binary, command string) (output string, err error) {
+	c.t.Helper()
+	cmd := exec.CommandContext(c.t.Context(), binary, command, "-stack", "local")
+	cmd.Dir, cmd.Env = c.stack.Workspace().WorkDir(), append(os.Environ(), "PATH="+filepath.Join(pulumiRoot(c.t), "bin")+":"+os.Getenv("PATH"))
+	for name, value := range c.stack.Workspace().GetEnvVars() {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // pulumiRoot is the folder of the engine that the tests use.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -202,6 +204,9 @@ func live(stack string, tested bool, before, after outputs) string {
 		code(after.LiveVersion), passed, was, newest, code(after.AliasArn), difference(&before.Bundle, &after.Bundle, "before", nil))
 }
 
+// lockedOut matches what the CLI says of a lock on the state, in a bucket and in Pulumi Cloud.
+var lockedOut = regexp.MustCompile("is currently locked|Another update is currently in progress")
+
 // show runs a Pulumi operation on the stack with its output shown.
 func (c *ci) show(verb string, flags ...string) error {
 	args := append([]string{verb, "--stack", c.name(), "--non-interactive"}, flags...)
@@ -209,8 +214,13 @@ func (c *ci) show(verb string, flags ...string) error {
 		args = append(args, c.settingFlags()...)
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(c.ctx), "pulumi", args...) // a ^C gets to it too: it ends what is under way
-	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
-	if err := cmd.Run(); err != nil {
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = c.stdout, io.MultiWriter(c.stderr, &said)
+	err := cmd.Run()
+	switch {
+	case err != nil && lockedOut.Match(said.Bytes()):
+		return fmt.Errorf("another deployment of stack %q is under way, or was killed; if it was killed: go run ./cmd/ci recover -stack %[1]s", c.stack)
+	case err != nil:
 		return fmt.Errorf("pulumi %s of stack %q: %w", verb, c.stack, err)
 	}
 	return nil
