@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"sample-python-arm64-lambda/bundle"
 	"sample-python-arm64-lambda/bundle/target"
+	"sample-python-arm64-lambda/bundle/verify"
 	"sample-python-arm64-lambda/internal/testtools"
 )
 
@@ -81,6 +83,36 @@ func TestAChangeAffectsTheStacksThatHaveIt(t *testing.T) {
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, %v, want %q", changed, got, err, want)
 		}
+	}
+}
+
+// A file that left a source folder is changed there.
+func TestAMovedFileIsChangedAtBothPlaces(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	w := &world{t: t, dir: dir}
+	w.git(dir, "init", "--quiet")
+	w.write("src/old name.py", strings.Repeat("VALUE = 1\n", 20))
+	w.commit("first")
+	w.shell(`mkdir docs && git mv "src/old name.py" docs/moved.py`)
+	w.commit("moved")
+	c := &ci{ctx: t.Context(), stderr: io.Discard}
+	got, err := c.changed()
+	if want := []string{"docs/moved.py", "src/old name.py"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+}
+
+func TestAVerifiedBundleTellsWhatWasFound(t *testing.T) {
+	m := &bundle.Manifest{Runtime: "python3.11", Architecture: "arm64", Files: 3, Packages: make([]verify.Package, 2)}
+	const counts = "Verified for python3.11 on arm64: files 3, packages 2; errors 0, "
+	if got, want := verified(m), counts+"waived 0, remarks 0\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	m.Waived = []verify.Finding{{Code: "ONE", Got: "a"}}
+	m.Remarks = []verify.Finding{{Code: "TWO", Got: "b"}}
+	if got, want := verified(m), counts+"waived 1, remarks 1\n\n```\nwaived: ONE: got a\nTWO: got b\n```\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -44,7 +44,7 @@ func (c *ci) bundle([]string) error {
 		}
 		text := "A requirement has no wheel for the target, so the docker builder makes the bundle where the stack is deployed.\n"
 		if after != nil {
-			text = difference(base[s.function], after, "base", sources(s, changed))
+			text = difference(factsOf(base[s.function]), factsOf(after), "base", sources(s, changed)) + "\n" + verified(after)
 		}
 		if err := c.summary(s.heading("### Bundle") + text); err != nil {
 			return err
@@ -55,21 +55,42 @@ func (c *ci) bundle([]string) error {
 
 // build makes a bundle with wheels, on any host: the docker builder gives the same bytes. It returns nil where a
 // requirement has no wheel and the settings let Docker build it.
-func (c *ci) build(s *settings, out string) (*facts, error) {
+func (c *ci) build(s *settings, out string) (*bundle.Manifest, error) {
 	spec := s.spec
 	spec.Builder = bundle.Wheels
 	m, err := bundle.Build(c.ctx, spec, out, bundle.Options{Ignore: s.ignore})
 	if none := (*bundle.NoWheelError)(nil); errors.As(err, &none) && s.spec.Builder != bundle.Wheels {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
+	return m, err
+}
+
+// factsOf returns what is compared of a bundle, nil where there is none.
+func factsOf(m *bundle.Manifest) *facts {
+	if m == nil {
+		return nil
 	}
-	return &facts{SHA256: m.SHA256, ZippedBytes: m.ZippedBytes, UnzippedBytes: m.UnzippedBytes, Packages: versions(m.Packages)}, nil
+	return &facts{SHA256: m.SHA256, ZippedBytes: m.ZippedBytes, UnzippedBytes: m.UnzippedBytes, Packages: versions(m.Packages)}
+}
+
+// verified tells what the verifier found in a bundle that passed.
+func verified(m *bundle.Manifest) string {
+	found := ""
+	for _, f := range m.Waived {
+		found += "waived: " + f.String() + "\n"
+	}
+	for _, f := range m.Remarks {
+		found += f.String() + "\n"
+	}
+	if found != "" {
+		found = "\n" + fence(found)
+	}
+	return fmt.Sprintf("Verified for %s on %s: files %d, packages %d; errors 0, waived %d, remarks %d\n%s",
+		m.Runtime, m.Architecture, m.Files, len(m.Packages), len(m.Waived), len(m.Remarks), found)
 }
 
 // buildBase makes the bundles of the base commit, in a checkout of its own.
-func (c *ci) buildBase() (made map[string]*facts, err error) {
+func (c *ci) buildBase() (made map[string]*bundle.Manifest, err error) {
 	dir, err := os.MkdirTemp("", "base")
 	if err != nil {
 		return nil, err
@@ -85,7 +106,7 @@ func (c *ci) buildBase() (made map[string]*facts, err error) {
 	if err != nil {
 		return nil, err
 	}
-	made = map[string]*facts{}
+	made = map[string]*bundle.Manifest{}
 	for _, s := range all {
 		if made[s.function], err = c.build(s, "dist/base.zip"); err != nil {
 			return nil, err

@@ -73,9 +73,9 @@ func (c *ci) plan([]string) error {
 }
 
 // changed lists the files that differ from the base: GitHub checks a pull request out as a merge, whose first parent is
-// the base.
+// the base. A file that moved is two: the one that is gone, and the one that came.
 func (c *ci) changed() ([]string, error) {
-	out, err := c.start("git", "diff", "--name-only", "-z", "HEAD^1", "HEAD")
+	out, err := c.start("git", "diff", "--name-only", "--no-renames", "-z", "HEAD^1", "HEAD")
 	return strings.FieldsFunc(out, func(r rune) bool { return r == 0 }), err
 }
 

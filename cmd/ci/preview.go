@@ -134,27 +134,38 @@ func (c *ci) bundleSection(table string) (string, error) {
 	return table, nil
 }
 
-// drift compares stacks with the account, and reports in the one issue.
+// drift compares stacks with the account, and reports in the one issue. A stack that cannot be compared fails it, after the
+// others; the issue then tells what they have, and stays open where they have nothing.
 func (c *ci) drift(stacks []string) error {
 	var report strings.Builder
+	var failed error
 	for _, c.stack = range stacks {
-		if found, err := c.open(); err != nil {
-			return err
-		} else if !found {
-			continue
+		table, err := c.drifted()
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("comparing stack %q: %w", c.stack, err))
 		}
-		ch, err := c.previewed("refresh", "--preview-only", "--expect-no-changes")
-		switch {
-		case err == nil:
-		case ch != nil && ch.table() != "":
-			fmt.Fprintf(&report, "#### Stack %s\n\n%s\n", code(c.stack), ch.table())
-		default:
-			return err
+		if table != "" {
+			fmt.Fprintf(&report, "#### Stack %s\n\n%s\n", code(c.stack), table)
 		}
 	}
 	text := report.String()
+	if text == "" && failed != nil {
+		return failed
+	}
 	if text != "" {
 		text = cut(text, fmt.Sprintf("Run `pulumi refresh` to take it over, or deploy to undo it.\n\nFound by %s\n", c.runURL()))
 	}
-	return errors.Join(c.summary(text), c.reportDrift(text))
+	return errors.Join(failed, c.summary(text), c.reportDrift(text))
+}
+
+// drifted lists what the account has otherwise than the stack's state, "" where the stack does not exist.
+func (c *ci) drifted() (string, error) {
+	if found, err := c.open(); err != nil || !found {
+		return "", err
+	}
+	ch, err := c.previewed("refresh", "--preview-only", "--expect-no-changes")
+	if err != nil && ch != nil && ch.table() != "" {
+		return ch.table(), nil
+	}
+	return "", err
 }
