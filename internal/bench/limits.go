@@ -31,6 +31,7 @@ type limit struct {
 	deflate  time.Duration // of the content in memory, on all cores
 	hash     time.Duration // SHA-256 of the zip in memory, one core
 	copy     time.Duration // of the zip to another file, by the kernel, and the removal of an older copy
+	line     time.Duration // of the bundle command after one changed line, in turn with the copies
 	start    time.Duration // of the bundle command that does nothing
 }
 
@@ -62,21 +63,45 @@ func (b *bench) measureLimits(w workload, dir string) error {
 	for _, c := range content {
 		l.unzipped += int64(len(c))
 	}
-	old := filepath.Join(at, "old.zip")
-	for _, m := range []struct {
-		into *time.Duration
-		do   func() error
-	}{
-		{&l.deflate, func() error { return deflate(content) }},
-		{&l.hash, func() error { sha256.Sum256(zipped); return nil }},
-		{&l.copy, func() error { return errors.Join(copyFile(zip, filepath.Join(at, "copy.zip")), os.Remove(old)) }},
-	} {
-		if *m.into, err = b.medianWall(func() error { return errors.Join(remove(at, "copy.zip"), copyFile(zip, old)) }, func(func(command) error) error { return m.do() }); err != nil {
-			return err
-		}
+	if l.deflate, err = b.medianWall(nil, func(func(command) error) error { return deflate(content) }); err != nil {
+		return err
+	}
+	if l.hash, err = b.medianWall(nil, func(func(command) error) error { sha256.Sum256(zipped); return nil }); err != nil {
+		return err
+	}
+	if err := b.measureLine(&l, zip, at, dir); err != nil {
+		return err
 	}
 	b.limits = append(b.limits, l)
 	return removeAll(at)
+}
+
+// measureLine measures the copy of the zip and the bundler after one changed line in turn: some milliseconds each, of which
+// a machine gives more and less from one minute to the next.
+func (b *bench) measureLine(l *limit, zip, at, dir string) error {
+	old, c := filepath.Join(at, "old.zip"), checkout{dir: filepath.Join(dir, "ours"), source: "src/main.py", edits: 1000}
+	var copies, lines []sample
+	for range 3 * b.runs {
+		if err := errors.Join(remove(at, "copy.zip"), copyFile(zip, old)); err != nil {
+			return err
+		}
+		one, err := b.measure(func(func(command) error) error {
+			return errors.Join(copyFile(zip, filepath.Join(at, "copy.zip")), os.Remove(old))
+		})
+		if err != nil {
+			return err
+		}
+		copies = append(copies, one)
+		if err := c.edit(); err != nil {
+			return err
+		}
+		if one, err = b.measure(commands(b.ownBuild(c.dir, filepath.Join(dir, "uv")))); err != nil {
+			return err
+		}
+		lines = append(lines, one)
+	}
+	l.copy, l.line = medianOf(copies).wall, medianOf(lines).wall
+	return nil
 }
 
 // medianWall is the median duration of a job.

@@ -21,7 +21,11 @@ const (
 	allNew       = "50 functions, every source new"
 	allNew500    = "500 functions, every source new"
 	unchanged500 = "500 functions, nothing changed"
+	copies500    = "the zips of 500 functions"
 )
+
+// kernelCopy is the tool that puts copies of zips in place of older ones, as the bundler does with what it made.
+const kernelCopy = "kernel copy"
 
 // sourceBytes is the size of a function's own source in the workload "many".
 const sourceBytes = 10_000
@@ -78,8 +82,8 @@ func (b *bench) measureMany() error {
 		{cold, 50, func() error { return remove(dir, "cache", "functions/*/bundle.zip") }},
 		{unchanged, 50, func() error { return nil }},
 		{lineChanged, 50, func() error { return edit(1) }},
-		{allNew, 50, func() error { return errors.Join(edit(50), remove(dir, "functions/*/bundle.zip")) }},
-		{allNew500, 500, func() error { return errors.Join(edit(500), remove(dir, "functions/*/bundle.zip")) }},
+		{allNew, 50, func() error { return edit(50) }},
+		{allNew500, 500, func() error { return edit(500) }},
 		{unchanged500, 500, func() error { return nil }},
 	} {
 		c := command{dir, []string{"UV_CACHE_DIR=" + filepath.Join(dir, "uv")}, []string{self, "-functions", strconv.Itoa(s.n), dir}}
@@ -91,7 +95,28 @@ func (b *bench) measureMany() error {
 			return err
 		}
 	}
-	return removeAll(dir)
+	return errors.Join(b.measureCopies(dir), removeAll(dir))
+}
+
+// measureCopies copies the zips of all functions in place of older copies, as many at once as the bundler makes.
+func (b *bench) measureCopies(dir string) error {
+	at := filepath.Join(dir, "copies")
+	do := func(func(command) error) error {
+		var group errgroup.Group
+		group.SetLimit(runtime.GOMAXPROCS(0))
+		for i := range 500 {
+			group.Go(func() error {
+				made := filepath.Join(at, strconv.Itoa(i))
+				return errors.Join(copyFile(filepath.Join(dir, "functions", strconv.Itoa(i), "bundle.zip"), made+".new"), os.Rename(made+".new", made))
+			})
+		}
+		return group.Wait()
+	}
+	s := scenario{name: copies500, prepare: func() error { return os.MkdirAll(at, 0o755) }, do: do, zip: filepath.Join(at, "0"), budget: b.budget}
+	if err := b.warmUp(s); err != nil { // there is no older copy yet
+		return err
+	}
+	return b.add("many", kernelCopy, s)
 }
 
 // measureManyBaseline does for 50 functions, one after another, what is done for one.
